@@ -1,0 +1,225 @@
+"""The flow document as data: frozen, and the same whether read from a file or made in Python."""
+
+import re
+from datetime import timedelta
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PrivateAttr,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    Tag,
+)
+
+from headrace.runtime.duration import Duration
+from headrace.runtime.flow.places import Places
+
+DEAD_LETTER: Final = "dead_letter"
+SKIP: Final = "skip"
+FAIL: Final = "fail"
+REACTIONS: Final = (DEAD_LETTER, SKIP, FAIL)
+"""The values of `on_error` that are not the name of a stage."""
+
+_NOT_IN_SLUG: Final = re.compile(r"[^a-zA-Z0-9._-]")
+
+
+def slug(name: str) -> str:
+    """A name as Kafka allows it in topic and group names; other characters become `-`.
+
+    Different names may have the same slug; who puts several into one place checks that.
+    """
+    replaced = _NOT_IN_SLUG.sub("-", name)
+    return replaced.replace(".", "-") if replaced in {".", ".."} else replaced
+
+
+def _not_empty(name: str) -> str:
+    if not name.strip():
+        raise ValueError("must not be empty")
+    return name
+
+
+Name = Annotated[str, AfterValidator(_not_empty)]
+
+
+class Part(BaseModel):
+    """A part of a document: unknown keys are errors, nothing changes afterwards."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Exponential(Part):
+    """Pauses that grow by a factor from one failure to the next."""
+
+    initial: Duration
+    """The pause after the first failure."""
+    multiplier: Annotated[StrictFloat, Field(ge=1, le=100)] = 2.0
+    """What each pause is multiplied with to give the next one."""
+    jitter: Annotated[StrictFloat, Field(ge=0, le=1)] = 0.1
+    """The part of a pause that is left to chance, so that many failures do not come back in step:
+    0.1 means up to a tenth more or less."""
+    cap: Duration = timedelta(minutes=1)
+    """No pause is longer than this."""
+
+
+def _kind_of_backoff(value: Any) -> str | None:
+    if isinstance(value, list | tuple):
+        return "list"
+    if isinstance(value, dict | Exponential):
+        return "exponential"
+    return None if value is None else "constant"
+
+
+def _not_without_pauses(pauses: tuple[timedelta, ...]) -> tuple[timedelta, ...]:
+    if not pauses:
+        raise ValueError("must hold at least one duration")
+    return pauses
+
+
+Pauses = Annotated[tuple[Duration, ...], AfterValidator(_not_without_pauses)]
+Backoff = Annotated[
+    Annotated[Duration, Tag("constant")]
+    | Annotated[Pauses, Tag("list")]
+    | Annotated[Exponential, Tag("exponential")],
+    Discriminator(_kind_of_backoff),
+]
+
+
+class Retry(Part):
+    """How often, and after which pauses, a stage tries a record again before `on_error` decides."""
+
+    attempts: Annotated[StrictInt, Field(ge=1, le=10_000)] = 5
+    """How often a record is tried in all, the first time included; 1 means never again."""
+    backoff: Backoff = Exponential(initial=timedelta(milliseconds=200))
+    """The pause before each further attempt: one duration, a list of durations (the last one
+    repeats), or a mapping with `initial`, `multiplier`, `jitter` and `cap` for pauses that grow."""
+    retry_if: Name | None = None
+    """An expression over `error`; a failure for which it is false is not tried again."""
+
+    def pause(self, failures: int, chance: float) -> timedelta:
+        """The pause after this many failures (from 1); `chance` is a random number in [0, 1)."""
+        if isinstance(self.backoff, timedelta):
+            return self.backoff
+        if isinstance(self.backoff, tuple):
+            return self.backoff[min(failures, len(self.backoff)) - 1]
+        growth = self.backoff
+        cap_s = growth.cap.total_seconds()
+        # The exponent is bounded because a float overflows after a thousand doublings.
+        pause_s = growth.initial.total_seconds() * growth.multiplier ** min(failures - 1, 150)
+        pause_s = min(pause_s, cap_s) * (1 + growth.jitter * (2 * chance - 1))
+        return timedelta(seconds=min(pause_s, cap_s))
+
+
+class Policies(Part):
+    """What happens around a stage; None leaves it to the flow's `defaults`, then to the action."""
+
+    retry: Retry | None = None
+    """How a failing record is tried again."""
+    timeout: Duration | None = None
+    """The time one attempt at one record may take; running out of it is a failure."""
+    on_error: Name | None = None
+    """What becomes of a record that failed for good: `dead_letter` (the default), `skip`, `fail`
+    (stops the flow), or the name of a stage that receives the error."""
+    buffer: Annotated[StrictInt, Field(ge=1)] | None = None
+    """How many records may be in flight; when it is full the inputs are paused, never dropped."""
+
+
+def _as_list(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+class Stage(Policies):
+    """One node of a flow: an action, its configuration, and where its output goes."""
+
+    name: Name
+    """Identifies the stage within its flow; free text."""
+    action: Name
+    """What the stage does: a built-in action or one that an installed package provides."""
+    config: dict[str, Any] = {}
+    """The action's own fields, which the action checks."""
+    out: Annotated[tuple[Name, ...], BeforeValidator(_as_list)] = ()
+    """The stages that receive the output, each of them all of it; text for one stage, a list for
+    several. A stage without `out` is an end of the flow."""
+    compensate: Name | None = None
+    """The stage that undoes this one when a later stage of the same run fails."""
+    link: Literal["topic"] | None = None
+    """`topic` puts a Kafka topic in front of this stage, where it would otherwise be fused with the
+    one before."""
+
+    @property
+    def slug(self) -> str:
+        """The name as topic names carry it."""
+        return slug(self.name)
+
+
+def _as_text(value: Any) -> Any:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+class Flow(Part):
+    """A graph of stages that begins with a trigger; that the stages fit is the graph's check."""
+
+    name: Name
+    """Identifies the flow; free text. Its slug is part of group and topic names, so renaming a flow
+    starts it anew."""
+    description: str | None = None
+    """What the flow is for."""
+    tags: tuple[Name, ...] = ()
+    """Words to find the flow by."""
+    version: Annotated[Name, BeforeValidator(_as_text)] | None = None
+    """The author's own version of this document, recorded with every run."""
+    enabled: StrictBool = True
+    """Whether a worker starts the flow."""
+    group: Name | None = None
+    """Flows that name the same group share a consumer and a transaction; without it a flow has a
+    group of its own."""
+    defaults: Policies = Policies()
+    """Policies of all stages that do not have their own."""
+    input: dict[str, Any] | None = None
+    """A JSON Schema that the trigger's records must meet."""
+    stages: tuple[Stage, ...]
+    """The stages, in any order."""
+
+    _places: Places = PrivateAttr(default_factory=Places)
+
+    def model_post_init(self, context: Any) -> None:
+        """Keep the places that a reader passes as the validation context."""
+        if isinstance(context, Places):
+            self._places = context
+
+    @property
+    def slug(self) -> str:
+        """The name as group and topic names carry it."""
+        return slug(self.name)
+
+    def place(self, *path: str | int) -> str:
+        """Where a part of the flow stands, as `orders.yaml:14`, or the nearest part around it.
+
+        Called with the path that leads to the part, such as `("stages", 2, "config", "where")`.
+        Empty for a flow made in Python.
+        """
+        return self._places.place(*path)
+
+    def line(self, *path: str | int) -> int:
+        """The line alone, to sort by; 0 for a flow made in Python."""
+        return self._places.line(*path)
+
+    def policies(self, stage: Stage) -> Policies:
+        """A stage's own policies where it has them, else the flow's; `on_error` is never None."""
+
+        def chosen(field: str) -> Any:
+            own = getattr(stage, field)
+            return getattr(self.defaults, field) if own is None else own
+
+        return Policies(
+            retry=chosen("retry"),
+            timeout=chosen("timeout"),
+            on_error=chosen("on_error") or DEAD_LETTER,
+            buffer=chosen("buffer"),
+        )
