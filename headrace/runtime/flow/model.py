@@ -69,11 +69,11 @@ class Exponential(Part):
 
 
 def _kind_of_backoff(value: Any) -> str | None:
+    if isinstance(value, str | timedelta | int | float) and not isinstance(value, bool):
+        return "constant"
     if isinstance(value, list | tuple):
         return "list"
-    if isinstance(value, dict | Exponential):
-        return "exponential"
-    return None if value is None else "constant"
+    return "exponential" if isinstance(value, dict | Exponential) else None
 
 
 def _not_without_pauses(pauses: tuple[timedelta, ...]) -> tuple[timedelta, ...]:
@@ -87,7 +87,11 @@ Backoff = Annotated[
     Annotated[Duration, Tag("constant")]
     | Annotated[Pauses, Tag("list")]
     | Annotated[Exponential, Tag("exponential")],
-    Discriminator(_kind_of_backoff),
+    Discriminator(
+        _kind_of_backoff,
+        custom_error_type="backoff",
+        custom_error_message="must be a duration, a list of durations, or a mapping",
+    ),
 ]
 
 
@@ -131,7 +135,11 @@ class Policies(Part):
 
 
 def _as_list(value: Any) -> Any:
-    return (value,) if isinstance(value, str) else value
+    if isinstance(value, str):
+        return (value,)
+    if isinstance(value, list | tuple):
+        return value
+    raise ValueError("must be the name of a stage or a list of names")
 
 
 class Stage(Policies):
@@ -159,7 +167,15 @@ class Stage(Policies):
 
 
 def _as_text(value: Any) -> Any:
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if isinstance(value, bool | float):
+        raise ValueError("must be text or a whole number")  # noqa: TRY004 - pydantic's contract
+    return str(value) if isinstance(value, int) else value
+
+
+def _not_without_stages(stages: tuple[Stage, ...]) -> tuple[Stage, ...]:
+    if not stages:
+        raise ValueError("must hold at least one stage, which begins the flow as its trigger")
+    return stages
 
 
 class Flow(Part):
@@ -183,7 +199,7 @@ class Flow(Part):
     """Policies of all stages that do not have their own."""
     input: dict[str, Any] | None = None
     """A JSON Schema that the trigger's records must meet."""
-    stages: tuple[Stage, ...]
+    stages: Annotated[tuple[Stage, ...], AfterValidator(_not_without_stages)]
     """The stages, in any order."""
 
     _places: Places = PrivateAttr(default_factory=Places)
@@ -197,6 +213,11 @@ class Flow(Part):
     def slug(self) -> str:
         """The name as group and topic names carry it."""
         return slug(self.name)
+
+    @property
+    def group_slug(self) -> str:
+        """The consumer group's name without its prefix; equal for flows that share a group."""
+        return slug(self.group or self.name)
 
     def place(self, *path: str | int) -> str:
         """Where a part of the flow stands, as `orders.yaml:14`, or the nearest part around it.
