@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from headrace.runtime.flow.document import Mistake
-from headrace.runtime.flow.explanation import explain
+from headrace.runtime.flow.explanation import describe_validation
 from headrace.runtime.flow.model import Flow
 from headrace.runtime.flow.places import Path, Places
 from headrace.runtime.flow.suggestion import found
@@ -26,7 +26,9 @@ def read(data: Any, places: Places) -> Flow | list[Mistake]:
     try:
         return Flow.model_validate(data, context=places)
     except ValidationError as error:
-        findings = explain(error, data, Flow, named=lambda path: _subject(path, data)[0])
+        findings = describe_validation(
+            error, Flow, data, named=lambda path: _subject(path, data)[0]
+        )
     mistakes = [
         Mistake(places.line(*path), f"{_subject(path, data)[1]}: {text}") for path, text in findings
     ]

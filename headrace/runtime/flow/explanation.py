@@ -54,14 +54,16 @@ class Finding(NamedTuple):
     text: str
 
 
-def explain(
+def describe_validation(
     error: ValidationError,
-    data: Any,
     model: type[BaseModel],
+    data: Any = None,
     *,
     named: Callable[[Path], int] = lambda _: 0,
 ) -> list[Finding]:
-    """Everything that validating `data` as `model` found.
+    """Everything that validating `data` as `model` found; give the data wherever it is at hand.
+
+    Without it the path of a field that is a union also holds pydantic's name of the case.
 
     Messages name a part by its path, such as `'retry.attempts'`, without as many first steps as
     `named` says that the caller names in its own way. They quote no text of the document but keys,
@@ -86,6 +88,8 @@ def _is_mistyped(path: Path, unknown: dict[Path, list[str]]) -> bool:
 
 def _path(location: tuple[str | int, ...], data: Any) -> Path:
     """The location without what pydantic puts into it that is not in the data: names of cases."""
+    if data is None:
+        return location
     path: list[str | int] = []
     for position, step in enumerate(location):
         is_last = position == len(location) - 1
@@ -127,12 +131,15 @@ def _text(detail: dict[str, Any], path: Path, data: Any, model: type[BaseModel],
 def _unknown_key(path: Path, data: Any, model: type[BaseModel], skip: int) -> str:
     key, parent = str(path[-1]), path[:-1]
     known = sorted({name for part in models_at(parent, model) for name in _keys(part)})
-    for step in parent:
-        data = data[step]
-    missing = [name for name in known if name not in data] or known
+    present = data or {}
+    for step in parent if data is not None else ():
+        present = present[step]
+    missing = [name for name in known if name not in present]
     suggestion = did_you_mean(key, missing) or did_you_mean(key, known)
+    if not suggestion and known:
+        suggestion = f"; known keys are {', '.join(known)}"
     where = f" in '{dotted(parent[skip:])}'" if parent[skip:] else ""
-    return f"unknown key {key!r}{where}{suggestion or '; known keys are ' + ', '.join(known)}"
+    return f"unknown key {key!r}{where}{suggestion}"
 
 
 def _choice(subject: str, expected: str, value: Any) -> str:
