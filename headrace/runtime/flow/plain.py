@@ -54,5 +54,5 @@ def _number(value: Any, path: Path, findings: list[Finding]) -> Any:
     if isinstance(value, float) and value - value == 0:  # neither NaN nor infinite
         return float(value)
     kind = f"{value}" if isinstance(value, int | float) else type(value).__name__
-    findings.append(Finding(path, ff"must be text, a finite number, true, false, a list or a mapping, found {kind}"))
+    findings.append(Finding(path, f"{_ALLOWED}, found {kind}"))
     return None
