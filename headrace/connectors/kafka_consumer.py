@@ -1,0 +1,530 @@
+"""A member of a consumer group over confluent-kafka.
+
+Rebalances run inside the client's `consume`, while it may already have collected records.
+What makes them safe:
+
+- Records of a partition that went away during the call are dropped: its next owner reads them.
+- The client pauses every partition for a rebalance and later goes on from the position that it
+  noted then. Where the pause met a call that was collecting, that position is too old:
+  `_floors` drops what was returned already.
+- `positions` during a callback are those of the last return, because what this very call
+  collected was not processed yet.
+- The client resets a partition's position some time after it is assigned. Until it has, or a
+  record was returned, `_fresh` hides the position that an earlier ownership left behind.
+- An exception that left a callback would make the client throw away the records it collected:
+  it is kept, and raised afterwards.
+"""
+
+# ruff: noqa: SLF001 # public error codes of the client begin with an underscore
+# ruff: noqa: S101 # asserts mark mistakes of the engine
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, cast
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message
+from confluent_kafka import TopicPartition as ClientPartition
+
+from headrace.connectors.kafka_errors import (
+    ANSWER_TIMEOUT_S,
+    GENERATION_OVER,
+    INSTANCE_TAKEN,
+    PROTOCOL_REFUSED,
+    REBALANCING,
+    REFUSED_FOR_GOOD,
+    UNAVAILABLE,
+    kafka_error,
+    unavailable,
+)
+from headrace.connectors.kafka_log import KafkaLog
+from headrace.connectors.kafka_settings import client_settings, explain_refusal
+from headrace.runtime.clock import SystemClock
+from headrace.runtime.contracts.broker import (
+    ConsumerSettings,
+    RebalanceListener,
+    TopicPartition,
+)
+from headrace.runtime.contracts.broker import Message as BrokerMessage
+from headrace.runtime.errors import (
+    ClosedError,
+    DataLossError,
+    FencedError,
+    HeadraceError,
+    RestartError,
+    TransactionError,
+)
+
+GroupProtocol = Literal["classic", "consumer"]
+
+_COUNT_MAX = 1_000_000
+_SEEK_ATTEMPTS = 250
+_SEEK_PAUSE_S = 0.02
+_ERROR_OF = Message.error
+
+
+class ProtocolChoice:
+    """Which group protocol the brokers speak, learnt once per `KafkaBroker`.
+
+    There is no cheaper way to know than to try: a broker may know the requests of KIP-848 and
+    have them switched off.
+    """
+
+    def __init__(self) -> None:
+        self.is_classic_only = False
+
+    def first(self, wanted: Literal["auto", "classic", "consumer"]) -> GroupProtocol:
+        if wanted == "auto":
+            return "classic" if self.is_classic_only else "consumer"
+        return wanted
+
+
+class KafkaConsumer:
+    """See `contracts.broker.Consumer`."""
+
+    def __init__(
+        self,
+        brokers: str,
+        client: Mapping[str, str],
+        settings: ConsumerSettings,
+        choice: ProtocolChoice,
+    ) -> None:
+        self._brokers = brokers
+        self._user_settings = {**client, **settings.client}
+        self._settings = settings
+        self._choice = choice
+        self._log = KafkaLog(settings.client_id, brokers)
+        self._clock = SystemClock()
+        self._topics: list[str] = []
+        self._listener: RebalanceListener | None = None
+        self._assigned: dict[TopicPartition, ClientPartition] = {}
+        self._partitions: list[ClientPartition] = []  # of `_assigned`, for `position`
+        self._snapshot: list[ClientPartition] = []  # positions when `consume` returned last
+        self._earlier: list[ClientPartition] = []  # ... and the time before
+        self._sought: dict[TopicPartition, int] = {}
+        self._fresh: set[TopicPartition] = set()
+        self._floors: dict[TopicPartition, int] = {}
+        self._gone: set[TopicPartition] = set()  # taken away during this call
+        self._renewed: dict[TopicPartition, int] = {}  # ... and given back
+        self._held: list[Message] = []  # collected by a call that raised
+        self._failure: BaseException | None = None  # raised by the listener
+        self._errors: list[tuple[KafkaError, Message | None]] = []  # in the stream, not raised yet
+        self._is_rebalanced = False
+        self._is_closed = False
+        self._has_joined = False
+        self._open(choice.first(settings.protocol))
+
+    # Joining
+
+    def _open(self, protocol: GroupProtocol) -> None:
+        self._protocol = protocol
+        configuration = consumer_configuration(
+            self._brokers, self._user_settings, self._settings, protocol
+        )
+        try:
+            self._client = Consumer(
+                configuration | {"logger": self._log, "error_cb": self._log.on_error}
+            )
+        except KafkaException as error:
+            raise explain_refusal(kafka_error(error).str(), self._user_settings) from error
+        self._poll: Callable[[int, float], list[Message]] = self._client.consume
+        self._position = self._client.position
+
+    def subscribe(self, topics: Sequence[str], listener: RebalanceListener) -> None:
+        self._check_open()
+        self._topics, self._listener = list(topics), listener
+        self._client.subscribe(
+            self._topics,
+            on_assign=self._on_assign,
+            on_revoke=self._on_revoke,
+            on_lost=self._on_lost,
+        )
+
+    def _fall_back(self, error: KafkaError) -> bool:
+        """Join by the classic protocol when the brokers or the group do not speak the next one."""
+        if (
+            self._settings.protocol != "auto"
+            or self._protocol == "classic"
+            or self._has_joined
+            or error.code() not in PROTOCOL_REFUSED
+        ):
+            return False
+        if error.code() in (KafkaError.UNSUPPORTED_VERSION, KafkaError._UNSUPPORTED_FEATURE):
+            self._choice.is_classic_only = True
+        self._client.close()
+        self._log.fatal = None
+        self._errors.clear()
+        self._open("classic")
+        assert self._listener is not None
+        self.subscribe(self._topics, self._listener)
+        return True
+
+    # Reading
+
+    def consume(self, count: int, timeout_s: float) -> list[BrokerMessage]:
+        self._check_open()
+        if self._held:
+            return self._return_held()
+        messages = self._poll(min(count, _COUNT_MAX), timeout_s)
+        if (
+            self._is_rebalanced
+            or self._fresh
+            or self._floors
+            or self._errors
+            or self._log.fatal is not None
+            or any(map(_ERROR_OF, messages))
+        ):
+            messages = self._inspect(messages)
+        if messages and self._log.is_down:
+            self._log.answered()
+        self._earlier = self._snapshot
+        self._snapshot = self._settled() if self._fresh else self._position(self._partitions)
+        return cast("list[BrokerMessage]", messages)
+
+    def _return_held(self) -> list[BrokerMessage]:
+        messages, self._held = self._held, []
+        self._earlier, self._snapshot = self._snapshot, self._settled()
+        return cast("list[BrokerMessage]", messages)
+
+    def _inspect(self, messages: list[Message]) -> list[Message]:
+        """Drop records that must not be returned and raise what has happened, if anything has."""
+        rebalanced = self._is_rebalanced
+        if rebalanced:
+            self._raise_floors()
+        kept: list[Message] = []
+        stale: set[TopicPartition] = set()
+        floors, fresh = self._floors, self._fresh
+        for message in messages:
+            error = message.error()
+            if error is not None:
+                self._errors.append((error, message))
+                continue
+            partition = _partition_of(message)
+            if partition not in self._assigned:
+                continue
+            if partition in self._renewed:
+                stale.add(partition)
+                continue
+            offset = cast("int", message.offset())
+            floor = floors.get(partition)
+            if floor is not None:
+                if offset < floor:
+                    continue
+                if rebalanced:
+                    floors[partition] = offset + 1
+                else:
+                    del floors[partition]
+            fresh.discard(partition)
+            kept.append(message)
+        again = {partition: self._renewed[partition] for partition in stale}
+        self._is_rebalanced = False
+        self._gone.clear()
+        self._renewed.clear()
+        try:
+            self._raise_what_happened()
+            if again:
+                self.seek(again)
+        except BaseException:
+            # Nothing of this call was returned: its positions stay those of the call before.
+            self._held = kept
+            raise
+        return kept
+
+    def _raise_floors(self) -> None:
+        """Note what was returned already of the partitions that moved lately.
+
+        Only they can have been collecting while the client noted its positions for the rebalance.
+        """
+        earlier = _offsets(self._earlier)
+        for partition, offset in _offsets(self._snapshot).items():
+            if partition in self._assigned and earlier.get(partition) != offset:
+                self._floors[partition] = max(self._floors.get(partition, 0), offset)
+        for partition in [one for one in self._floors if one not in self._assigned]:
+            del self._floors[partition]
+
+    def _raise_what_happened(self) -> None:
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
+        if self._log.fatal is not None and self._fall_back(self._log.fatal):
+            return
+        while self._errors:
+            self._raise_for(*self._errors.pop(0))
+        if self._log.fatal is not None:
+            self._raise_for(self._log.fatal, None)
+
+    def _raise_for(self, error: KafkaError, message: Message | None) -> None:
+        """Raise what an error in the stream asks for; return when it passes by itself."""
+        code = error.code()
+        if code in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE) and message:
+            raise self._data_loss(message)
+        if error.fatal() and self._log.fatal is not None:
+            error, code = self._log.fatal, self._log.fatal.code()
+        if self._fall_back(error):
+            return
+        group = self._settings.group
+        if code in INSTANCE_TAKEN:
+            raise FencedError(
+                f"another member of group '{group}' has the instance id "
+                f"'{self._settings.instance_id}' ({error.str()})"
+            )
+        if code in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC):
+            topic = message.topic() if message else None
+            raise RestartError(
+                f"topic '{topic}' does not exist, and group '{group}' reads it; "
+                "was it deleted? create it and start again"
+            )
+        if error.fatal() or code in REFUSED_FOR_GOOD:
+            raise RestartError(f"group '{group}' cannot go on reading: {error.str()}")
+        if self._log.is_outage(error):
+            self._log.outage(error)
+        else:
+            self._log.on_error(error)
+
+    def _data_loss(self, message: Message) -> HeadraceError:
+        partition = _partition_of(message)
+        try:
+            low, high = self._client.get_watermark_offsets(
+                ClientPartition(*partition), timeout=ANSWER_TIMEOUT_S
+            )
+            held = f"the broker holds {low} to {high}"
+        except KafkaException:
+            held = "the broker no longer holds it"
+        position = self._begin_of(partition, message)
+        return DataLossError(
+            f"group '{self._settings.group}' wants to read {partition} from offset {position}, "
+            f"but {held}; records were deleted before the flow read them: "
+            "look at the topic's retention, then reset the group's position"
+        )
+
+    def _begin_of(self, partition: TopicPartition, message: Message) -> int | None:
+        offset = message.offset()
+        return offset if offset is not None and offset >= 0 else self.positions().get(partition)
+
+    # Rebalances, called by the client inside `consume` and `close`
+
+    def _on_assign(self, client: Consumer, partitions: list[ClientPartition]) -> None:
+        self._is_rebalanced = self._has_joined = True
+        names = [TopicPartition(one.topic, one.partition) for one in partitions]
+        begins: dict[TopicPartition, ClientPartition] = {}
+        if names and self._listener is not None:
+            try:
+                offsets = self._listener.assigned(names)
+                begins = {one: ClientPartition(*one, offsets[one]) for one in names}
+            except BaseException as error:  # the client would lose records; raised by consume
+                self._failure = self._failure or error
+        client.incremental_assign(list(begins.values()))
+        for name, begin in begins.items():
+            if name in self._gone:
+                self._renewed[name] = begin.offset
+        self._fresh.update(begins)
+        self._assigned.update(begins)
+        self._partitions = list(self._assigned.values())
+
+    def _on_revoke(self, client: Consumer, partitions: list[ClientPartition]) -> None:
+        assert self._listener is not None
+        self._take_away(client, partitions, self._listener.revoked)
+
+    def _on_lost(self, client: Consumer, partitions: list[ClientPartition]) -> None:
+        assert self._listener is not None
+        self._take_away(client, partitions, self._listener.lost)
+
+    def _take_away(
+        self,
+        client: Consumer,
+        partitions: list[ClientPartition],
+        tell: Callable[[Sequence[TopicPartition]], None],
+    ) -> None:
+        self._is_rebalanced = True
+        names = [TopicPartition(one.topic, one.partition) for one in partitions]
+        names = [one for one in names if one in self._assigned]
+        if names:
+            try:
+                tell(names)
+            except BaseException as error:  # the client would lose records; raised by consume
+                self._failure = self._failure or error
+        client.incremental_unassign([ClientPartition(*one) for one in names])
+        self._gone.update(names)
+        self._forget(names)
+        for name in names:
+            del self._assigned[name]
+            self._renewed.pop(name, None)
+            self._fresh.discard(name)
+        self._partitions = list(self._assigned.values())
+
+    def _forget(self, names: Iterable[TopicPartition]) -> None:
+        """Drop what is known of these partitions: positions and records that were held."""
+        dropped = set(names)
+        self._snapshot = [
+            one for one in self._snapshot if TopicPartition(one.topic, one.partition) not in dropped
+        ]
+        for name in dropped:
+            self._sought.pop(name, None)
+            self._floors.pop(name, None)
+        self._held = [one for one in self._held if _partition_of(one) not in dropped]
+
+    # Positions
+
+    def _settled(self) -> list[ClientPartition]:
+        """The client's positions, without those left behind by an earlier ownership."""
+        positions = self._position(self._partitions)
+        settled: list[ClientPartition] = []
+        for one in positions:
+            name = TopicPartition(one.topic, one.partition)
+            if one.offset < 0:
+                self._fresh.discard(name)
+            elif name not in self._fresh:
+                settled.append(one)
+        return settled
+
+    def assignment(self) -> frozenset[TopicPartition]:
+        return frozenset(self._assigned)
+
+    def positions(self) -> dict[TopicPartition, int]:
+        return self._sought | _offsets(self._snapshot)
+
+    def committed(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        self._check_open()
+        wanted = [ClientPartition(*one) for one in partitions]
+        if not wanted:
+            return {}
+        try:
+            found = self._client.committed(wanted, timeout=ANSWER_TIMEOUT_S)
+        except KafkaException as exception:
+            raise self._refused("read the positions", kafka_error(exception)) from exception
+        for one in found:
+            if one.error is not None:
+                raise self._refused("read the positions", one.error)
+        return _offsets(found)
+
+    def seek(self, positions: Mapping[TopicPartition, int]) -> None:
+        self._check_open()
+        for partition, offset in positions.items():
+            assert partition in self._assigned, f"{partition} is not assigned"
+            self._seek(ClientPartition(*partition, offset))
+        self._forget(positions)
+        self._fresh.difference_update(positions)
+        self._sought.update(positions)
+
+    def _seek(self, target: ClientPartition) -> None:
+        """Seek, waiting for a partition that was assigned a moment ago to be started."""
+        for attempt in range(_SEEK_ATTEMPTS):
+            try:
+                self._client.seek(target)
+            except KafkaException as exception:
+                error = kafka_error(exception)
+                if error.code() != KafkaError._STATE or attempt + 1 == _SEEK_ATTEMPTS:
+                    raise self._refused(
+                        f"seek {target.topic}[{target.partition}]", error
+                    ) from exception
+                self._clock.sleep(_SEEK_PAUSE_S)
+            else:
+                return
+
+    def pause(self, partitions: Iterable[TopicPartition]) -> None:
+        self._check_open()
+        self._client.pause([ClientPartition(*one) for one in partitions])
+
+    def resume(self, partitions: Iterable[TopicPartition]) -> None:
+        self._check_open()
+        self._client.resume([ClientPartition(*one) for one in partitions])
+
+    # Committing
+
+    def group_metadata(self) -> Any:
+        self._check_open()
+        return self._client.consumer_group_metadata()
+
+    def commit(self, positions: Mapping[TopicPartition, int]) -> None:
+        self._check_open()
+        if not positions:
+            return
+        offsets = [ClientPartition(*one, offset) for one, offset in positions.items()]
+        try:
+            done = self._client.commit(offsets=offsets, asynchronous=False)
+        except KafkaException as exception:
+            raise self._refused("commit the positions", kafka_error(exception)) from exception
+        for one in done:
+            if one.error is not None:
+                raise self._refused("commit the positions", one.error)
+
+    def _refused(self, doing: str, error: KafkaError) -> HeadraceError:
+        code = error.code()
+        what = f"could not {doing} of group '{self._settings.group}'"
+        if code in GENERATION_OVER or code in REBALANCING:
+            return TransactionError(f"{what}: the group has moved on ({error.str()})")
+        if code in UNAVAILABLE:
+            return unavailable(self._brokers, ANSWER_TIMEOUT_S, error.str())
+        return RestartError(f"{what}: {error.str()}")
+
+    # The end
+
+    def close(self) -> None:
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._client.close()
+        self._assigned.clear()
+        self._forget(_offsets(self._snapshot))
+        self._sought.clear()
+        self._held = []
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise ClosedError(f"the consumer '{self._settings.client_id}' is closed")
+
+
+def consumer_configuration(
+    brokers: str,
+    client: Mapping[str, str],
+    settings: ConsumerSettings,
+    protocol: GroupProtocol,
+) -> dict[str, Any]:
+    """The client's configuration, without its callbacks.
+
+    The fetcher sleeps `fetch.queue.backoff.ms` whenever its queue is full; at the client's default
+    of a second that halves the throughput. The queue's bound, `queued.max.messages.kbytes`, is
+    64 MiB.
+    """
+    configuration: dict[str, Any] = {
+        "fetch.queue.backoff.ms": 5,
+        "queued.min.messages": 400_000,
+        "queued.max.messages.kbytes": 65_536,
+        "fetch.message.max.bytes": 4 << 20,
+        "topic.metadata.refresh.interval.ms": 30_000,
+    }
+    configuration |= client_settings(client, "consumer")
+    configuration |= {
+        "bootstrap.servers": brokers,
+        "client.id": settings.client_id,
+        "group.id": settings.group,
+        "group.protocol": protocol,
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "isolation.level": "read_committed",
+        "auto.offset.reset": "error",
+        "max.poll.interval.ms": settings.max_poll_interval_ms,
+    }
+    if settings.instance_id is not None:
+        configuration["group.instance.id"] = settings.instance_id
+    if protocol == "classic":
+        configuration |= {
+            "partition.assignment.strategy": "cooperative-sticky",
+            "session.timeout.ms": settings.session_timeout_ms,
+            "heartbeat.interval.ms": max(settings.session_timeout_ms // 10, 1),
+        }
+    return configuration
+
+
+def _partition_of(message: Message) -> TopicPartition:
+    return TopicPartition(cast("str", message.topic()), cast("int", message.partition()))
+
+
+def _offsets(partitions: Iterable[ClientPartition]) -> dict[TopicPartition, int]:
+    """Those of the positions that are offsets, not the client's marks for none."""
+    return {
+        TopicPartition(one.topic, one.partition): one.offset
+        for one in partitions
+        if one.offset >= 0
+    }
