@@ -17,7 +17,8 @@
     ├── StoreCorruptError        wipe the store and restore it from its changelog
     └── ClosedError              used after closing
 
-Messages say what failed, which one, what was expected and found, and what to do. They never hold the bytes of a record or a secret.
+Messages say what failed, which one, what was expected and found, and what to do. They never hold the bytes of a record
+or a secret.
 """
 
 from collections.abc import Sequence

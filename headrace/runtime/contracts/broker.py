@@ -1,7 +1,7 @@
 """What the engine asks of a broker: Apache Kafka (`connectors.kafka`) or the one in memory (`connectors.memory`).
 
-Names and shapes follow Kafka's clients. The data plane (`Message`, `Producer.produce`) has confluent-kafka's own signatures, so that generated
-code calls the client's methods directly. One contract suite, `tests/contract/test_broker.py`, runs on both.
+Names and shapes follow Kafka's clients. The data plane (`Message`, `Producer.produce`) has confluent-kafka's own signatures, so that
+generated code calls the client's methods directly. One contract suite, `tests/contract/test_broker.py`, runs on both.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -78,7 +78,7 @@ class Consumer(Protocol):
     def assignment(self) -> frozenset[TopicPartition]: ...
 
     def positions(self) -> dict[TopicPartition, int]:
-        """Per assigned partition of which something was consumed or sought: the offset after the last record that `consume` returned."""
+        """Per assigned partition of which something was consumed or sought: the offset after the last record returned."""
 
     def committed(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """The group's committed positions; a partition without one is left out."""

@@ -1,0 +1,1 @@
+"""What runs inside of a task: programs, records, failures, commits."""

@@ -1,0 +1,1 @@
+"""The worker process: members of consumer groups, their topics and their sessions."""

@@ -1,0 +1,110 @@
+"""A generated module: its source, and what is needed to run it and to explain its failures."""
+
+import linecache
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import CodeType
+
+from headrace.runtime.contracts.action import Format, Source
+from headrace.runtime.graph import Graph, Node
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where records enter: a trigger's topics, or the link topic in front of a stage.
+
+    `label` names the sub-topology (`orders/0`), `link_topics` are the flow's link topics per linked stage,
+    `crossing` per linked stage what later stages mention of earlier ones (`results.x`, `trigger.event`).
+    """
+
+    graph: Graph
+    node: Node
+    label: str
+    link_topics: Mapping[str, str]
+    crossing: Mapping[str, tuple[str, ...]]
+    carries_bytes: bool = False
+
+    @property
+    def is_link(self) -> bool:
+        return self.node.is_linked
+
+    @property
+    def source(self) -> Source:
+        """How records are decoded. For a link topic, always as JSON."""
+        if self.is_link:
+            return Source(topics=(self.link_topics[self.node.name],))
+        return self.node.action.source()  # type: ignore[attr-defined, no-any-return] # a trigger has one
+
+    @property
+    def value_format(self) -> Format:
+        return self.source.value_format
+
+
+@dataclass(frozen=True)
+class LinePlace:
+    """What a generated line belongs to.
+
+    `event` is the local variable that holds the stage's input, `variables` tells which local variable holds a name
+    of the expression language (`results.x`, `key`, ...), `is_decoding` marks the lines that decode the record.
+    """
+
+    entry: Entry
+    node: Node
+    event: str
+    variables: Mapping[str, str]
+    is_decoding: bool = False
+
+
+@dataclass(frozen=True)
+class StageFunction:
+    """A stage that is a function of its own: an error handler, a fan-in, or one nested too deeply.
+
+    It takes the message, the event, and by keyword the `parameters`: per name of the expression language that it
+    or a later stage mentions (`results.x`, `key`, ...) the parameter that brings its value.
+    """
+
+    name: str
+    parameters: Mapping[str, str]
+
+    def arguments(self, variables: Mapping[str, str]) -> list[str]:
+        """The keyword arguments of a call from where these variables are at hand."""
+        return [
+            f"{p}={variables[name]}" for name, p in self.parameters.items() if name in variables
+        ]
+
+
+@dataclass(frozen=True)
+class Module:
+    """The source of one generated module.
+
+    `function` is the name of the function that takes a list of messages. `constants` are the objects that the source
+    names, `outputs` the publishing stages in the order of their counters, `handlers` the stage functions that receive
+    errors, `schemas` the constants that are JSON Schemas to check records against, `spelled` the user's words for
+    generated variables, `env` and `secrets` the variables that hold their values.
+    """
+
+    label: str
+    function: str
+    source: str
+    lines: Mapping[int, LinePlace]
+    constants: Mapping[str, object] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    spelled: Mapping[str, str] = field(default_factory=dict)
+    outputs: tuple[tuple[str, str], ...] = ()
+    handlers: Mapping[tuple[str, str], StageFunction] = field(default_factory=dict)
+    routes: tuple[tuple[str, str, str], ...] = ()
+    schemas: frozenset[str] = frozenset()
+
+    @property
+    def file_name(self) -> str:
+        """The name under which tracebacks show the source."""
+        return f"<headrace {self.label}>"
+
+    @cached_property
+    def code(self) -> CodeType:
+        """The compiled source; also registered with `linecache`, so that tracebacks show its lines."""
+        lines = self.source.splitlines(keepends=True)
+        linecache.cache[self.file_name] = (len(self.source), None, lines, self.file_name)
+        return compile(self.source, self.file_name, "exec", dont_inherit=True)

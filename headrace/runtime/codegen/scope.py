@@ -1,0 +1,33 @@
+"""What the generated code has at hand at one point of one path: variables and what is known about them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from headrace.runtime.contracts.action import Format
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The variables of one path. Immutable: a path that learns something goes on with a changed copy.
+
+    `raw` is the source of the bytes that the event was decoded from, while it is still unchanged; `key`, `headers`,
+    `timestamp` and `run_id` are set once a line computed them; `is_key_set` and `is_timestamp_set` tell that the
+    trigger replaced the record's own. `results` maps stages (and `trigger.event`) to variables.
+    """
+
+    event: str = "event"
+    is_owned: bool = True
+    is_object: bool = False
+    raw: str | None = None
+    raw_format: Format = "json"
+    key: str | None = None
+    is_key_set: bool = False
+    headers: str | None = None
+    timestamp: str | None = None
+    is_timestamp_set: bool = False
+    run_id: str | None = None
+    origin: str | None = None
+    results: Mapping[str, str] = field(default_factory=dict)
+
+    def with_result(self, name: str, variable: str) -> "Scope":
+        return replace(self, results={**self.results, name: variable})

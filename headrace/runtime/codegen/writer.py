@@ -1,0 +1,320 @@
+"""Writes a module: the loop over a batch, the stages fused inside of it, and the stages that are functions of their own."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+from headrace.runtime.codegen.module import Entry, LinePlace, Module, StageFunction
+from headrace.runtime.codegen.scope import Scope
+from headrace.runtime.codegen.stage import StageCode
+from headrace.runtime.contracts.action import InlineAction
+from headrace.runtime.graph import Node
+
+FAILED = "except Exception as error:"
+INDENTS_MAX = 40
+"""Deeper stages become functions: Python refuses more than 100 levels of indentation."""
+TRIES_MAX = 12
+"""Likewise: Python refuses more than 20 nested `for` and `try` blocks."""
+
+
+def write_module(label: str, entries: Sequence[Entry], *, coverage: bool = False) -> Module:
+    """The module of one source of a sub-topology.
+
+    Several entries (of flows that share a group and read the same topics in the same format) are decoded once and
+    then run one after the other, each with failures of its own.
+    """
+    return Writer(label, entries, coverage=coverage).write()
+
+
+def handlers_of(entry: Entry) -> dict[str, None]:
+    """The error handlers of the stages that are fused behind this entry."""
+    return {node.handler: None for node in entry.graph.fused(entry.node.name) if node.handler}
+
+
+class Writer:
+    """One module being written: lines with the place each belongs to, names, and functions still to write."""
+
+    def __init__(self, label: str, entries: Sequence[Entry], *, coverage: bool) -> None:
+        self.label = label
+        self.entries = entries
+        self.is_covered = coverage
+        self.lines: list[str] = []
+        self.places: dict[int, LinePlace] = {}
+        self.indent = 0
+        self.tries = 0
+        self.constants: dict[str, object] = {}
+        self.env: dict[str, str] = {}
+        self.secrets: dict[str, str] = {}
+        self.spelled: dict[str, str] = {"event": "event", "message": "message"}
+        self.outputs: list[tuple[str, str]] = []
+        self.routes: list[tuple[str, str, str]] = []
+        self.functions: dict[tuple[str, str], StageFunction] = {}
+        self.unwritten: list[tuple[Entry, Node]] = []
+        self.place: LinePlace | None = None
+        self.schemas: set[str] = set()
+        self.count = 0
+
+    def write(self) -> Module:
+        name = "run"
+        self.line(f"def {name}(messages):")
+        self.indent += 1
+        self.line("for message in messages:")
+        self.indent += 1
+        self._decode()
+        self.indent = 0
+        handlers = {
+            (entry.graph.flow.name, handler): entry
+            for entry in self.entries
+            for handler in handlers_of(entry)
+        }
+        for (_, handler), entry in handlers.items():
+            self.function(entry, entry.graph.by_name[handler])
+        while self.unwritten:
+            self._write_function(*self.unwritten.pop(0))
+        return Module(
+            label=self.label,
+            function=name,
+            source="\n".join(self.lines) + "\n",
+            lines=self.places,
+            constants=self.constants,
+            env=self.env,
+            secrets=self.secrets,
+            spelled=self.spelled,
+            outputs=tuple(self.outputs),
+            handlers={key: self.functions[key] for key in handlers},
+            routes=tuple(self.routes),
+            schemas=frozenset(self.schemas),
+        )
+
+    # ---- lines
+
+    def line(self, text: str) -> None:
+        self.lines.append("    " * self.indent + text)
+        if self.place:
+            self.places[len(self.lines)] = self.place
+
+    @contextmanager
+    def block(self, header: str) -> Iterator[None]:
+        self.line(header)
+        is_try = header.startswith(("for ", "try:", "while "))
+        self.indent += 1
+        self.tries += is_try
+        before = len(self.lines)
+        yield
+        if len(self.lines) == before:
+            self.line("pass")
+        self.indent -= 1
+        self.tries -= is_try
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """A block whose failures are this record's, and do not stop what comes behind it."""
+        with self.block("try:"):
+            yield
+        with self.block(FAILED):
+            self.line("failed(error, message)")
+
+    @contextmanager
+    def at(self, place: LinePlace) -> Iterator[None]:
+        before, self.place = self.place, place
+        yield
+        self.place = before
+
+    def variable(self, hint: str, spelled: str = "") -> str:
+        self.count += 1
+        name = f"{hint}_{self.count}"
+        if spelled:
+            self.spelled[name] = spelled
+        return name
+
+    def constant(self, value: object, hint: str) -> str:
+        for name, known in self.constants.items():
+            if known is value:
+                return name
+        self.count += 1
+        name = f"{hint}_{self.count}"
+        self.constants[name] = value
+        return name
+
+    # ---- the loop
+
+    def _decode(self) -> None:
+        first = self.entries[0]
+        place = LinePlace(first, first.node, "", {}, is_decoding=True)
+        source = first.source
+        if len(self.entries) == 1:
+            with self.attempt():
+                with self.at(place):
+                    self._read_value(source.tombstones == "skip")
+                if source.tombstones == "skip":
+                    with self.block("if value is not None:"):
+                        self._enter(first)
+                else:
+                    self._enter(first)
+            return
+        with self.block("try:"), self.at(place):
+            self._read_value(all(entry.source.tombstones == "skip" for entry in self.entries))
+        with self.block(FAILED):
+            for i, entry in enumerate(self.entries):
+                with self.at(replace(place, entry=entry, node=entry.node)):
+                    self.line(f"failed_decoding(error, message, {i})")
+        with self.block("else:"):
+            for entry in self.entries:
+                with self.attempt():
+                    if entry.source.tombstones == "skip":
+                        with self.block("if value is not None:"):
+                            self._enter(entry)
+                    else:
+                        self._enter(entry)
+
+    def _read_value(self, skips_tombstones: bool) -> None:
+        first = self.entries[0]
+        self.line("value = message.value()")
+        if first.is_link and first.carries_bytes:
+            self.line("event = decode_link(message)")
+            return
+        decoded = {"json": "loads(value)", "text": "decode_text(value)", "bytes": "value"}
+        how = decoded[first.value_format]
+        if skips_tombstones or how == "value":
+            self.line(
+                f"event = {how} if value is not None else None"
+                if how != "value"
+                else "event = value"
+            )
+        else:
+            self.line(f"event = None if value is None else {how}")
+
+    def _enter(self, entry: Entry) -> None:
+        is_shared = len(self.entries) > 1
+        scope = Scope(
+            is_owned=not is_shared,
+            raw=None if entry.is_link and entry.carries_bytes else "value",
+            raw_format=entry.value_format,
+        )
+        if entry.is_link:
+            scope = self._enter_link(entry, scope)
+            self.stage(entry, entry.node, scope, is_entry=True)
+            return
+        scope = self._enter_trigger(entry, scope)
+        self._mark(entry, entry.node)
+        self.downstream(entry, entry.node, scope)
+
+    def _enter_trigger(self, entry: Entry, scope: Scope) -> Scope:
+        code = StageCode(self, entry, entry.node, scope)
+        with self.at(code.place):
+            source = entry.source
+            if source.key is not None:
+                text = code.expression(source.key)
+                key = self.variable("key", "key")
+                self.line(f"{key} = {text}")
+                code.scope = replace(code.scope, key=key, is_key_set=True)
+            if source.timestamp is not None:
+                text = code.expression(source.timestamp)
+                timestamp = self.variable("timestamp", "timestamp")
+                self.line(f"{timestamp} = event_time({text})")
+                code.scope = replace(code.scope, timestamp=timestamp, is_timestamp_set=True)
+            if entry.graph.flow.input:
+                code.check_input(entry.graph.flow.input)
+            if "trigger.event" in entry.graph.wanted[entry.node.name]:
+                code.scope = replace(
+                    code.scope.with_result("trigger.event", "event"), is_owned=False
+                )
+        return code.scope
+
+    def _enter_link(self, entry: Entry, scope: Scope) -> Scope:
+        names = entry.crossing[entry.node.name]
+        if not names:
+            return scope
+        crossed = self.variable("crossed")
+        with self.at(LinePlace(entry, entry.node, "event", {})):
+            self.line(f"{crossed} = decode_crossing(message)")
+            for name in names:
+                variable = self.variable("result", name)
+                self.line(f"{variable} = {crossed}.get({name!r})")
+                scope = scope.with_result(name, variable)
+        return scope
+
+    # ---- stages
+
+    def stage(self, entry: Entry, node: Node, scope: Scope, *, is_entry: bool = False) -> None:
+        """Write what one stage does with the event of this scope: inline, as a call, or as a record to its link topic."""
+        code = StageCode(self, entry, node, scope)
+        if node.is_linked and not is_entry:
+            with self.at(code.place):
+                code.link()
+            return
+        inputs = entry.graph.inputs[node.name]
+        too_deep = self.indent > INDENTS_MAX or self.tries > TRIES_MAX
+        if not is_entry and (len(inputs) > 1 or too_deep):
+            function = self.function(entry, node)
+            given = function.arguments(code.place.variables)
+            with self.at(code.place):
+                self.line(f"{function.name}(message, {', '.join((scope.event, *given))})")
+            return
+        self._body(entry, node, scope)
+
+    def _body(self, entry: Entry, node: Node, scope: Scope) -> None:
+        action = node.action
+        assert isinstance(action, InlineAction), action
+        self._mark(entry, node)
+        code = StageCode(self, entry, node, scope)
+        with self.at(code.place):
+            action.emit(code)
+
+    def _mark(self, entry: Entry, node: Node) -> None:
+        if self.is_covered:
+            self.line(f"visited({entry.graph.flow.name!r}, {node.name!r}, '')")
+
+    def downstream(self, entry: Entry, node: Node, scope: Scope) -> None:
+        """Write the stages that get every output of a stage, each with failures of its own."""
+        wanted = entry.graph.wanted
+        if any(f"results.{node.name}" in wanted[name] for name in node.out):
+            scope = replace(scope.with_result(f"results.{node.name}", scope.event), is_owned=False)
+        targets = [entry.graph.by_name[name] for name in node.out]
+        if len(targets) == 1:
+            self.stage(entry, targets[0], scope)
+            return
+        for target in targets:
+            with self.attempt():
+                self.stage(entry, target, replace(scope, is_owned=False))
+
+    # ---- functions
+
+    def function(self, entry: Entry, node: Node) -> StageFunction:
+        """The function of a stage; it is written after the loop."""
+        key = (entry.graph.flow.name, node.name)
+        if key not in self.functions:
+            self.count += 1
+            identifier = "".join(c if c.isalnum() and c.isascii() else "_" for c in node.name)
+            wanted = entry.graph.wanted[node.name]
+            parameters = {name: self.variable("given", name) for name in sorted(wanted)}
+            if not entry.is_link and entry.source.key is not None:
+                parameters["key"] = self.variable("key", "key")
+            if not entry.is_link and entry.source.timestamp is not None:
+                parameters["timestamp"] = self.variable("timestamp", "timestamp")
+            self.functions[key] = StageFunction(f"stage_{identifier}_{self.count}", parameters)
+            self.unwritten.append((entry, node))
+        return self.functions[key]
+
+    def _write_function(self, entry: Entry, node: Node) -> None:
+        function = self.functions[(entry.graph.flow.name, node.name)]
+        given = dict(function.parameters)
+        self.indent = self.tries = 0
+        self.lines += ["", ""]
+        self.line(
+            f"def {function.name}(message, event{''.join(f', {p}=None' for p in given.values())}):"
+        )
+        self.indent = 1
+        key, timestamp = given.pop("key", None), given.pop("timestamp", None)
+        scope = Scope(
+            is_owned=False,
+            key=key,
+            is_key_set=key is not None,
+            timestamp=timestamp,
+            is_timestamp_set=timestamp is not None,
+            results=given,
+        )
+        before = len(self.lines)
+        self._body(entry, node, scope)
+        if len(self.lines) == before:
+            self.line("pass")

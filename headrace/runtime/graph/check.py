@@ -1,0 +1,270 @@
+"""The graph check: everything wrong with a flow that its types do not show, all at once."""
+
+from collections.abc import Iterator, Sequence
+
+from pydantic import ValidationError
+
+from headrace.runtime.actions import installed_actions, load_action
+from headrace.runtime.contracts.action import Action, BatchAction, KeyedAction
+from headrace.runtime.errors import FlowError, HeadraceError, Problem
+from headrace.runtime.flow import Flow, Stage, describe_validation, did_you_mean
+from headrace.runtime.graph.model import Graph, Node
+from headrace.runtime.graph.names import unknown_names
+from headrace.runtime.graph.order import find_cycle, reachable, topological_order
+
+POLICIES = ("dead_letter", "skip", "fail")
+UNSUPPORTED = ("retry", "timeout", "buffer", "compensate")
+
+
+def check_flows(flows: Sequence[Flow]) -> list[Graph]:
+    """The graphs of several flows.
+
+    Raises:
+        FlowError: with the problems of all of them.
+    """
+    graphs, problems = [], []
+    for flow in flows:
+        try:
+            graphs.append(check_flow(flow))
+        except FlowError as error:
+            problems.extend(error.problems)
+    if problems:
+        raise FlowError(problems)
+    return graphs
+
+
+def check_flow(flow: Flow) -> Graph:
+    """The graph of a flow.
+
+    Raises:
+        FlowError: with every problem, in document order.
+    """
+    check = _Check(flow)
+    graph = check.graph()
+    if check.problems:
+        raise FlowError([problem for _, problem in sorted(check.problems, key=lambda p: p[0])])
+    return graph
+
+
+class _Check:
+    """One pass over one flow; collects problems as (position in the document, problem)."""
+
+    def __init__(self, flow: Flow) -> None:
+        self.flow = flow
+        self.problems: list[tuple[int, Problem]] = []
+        self.index = {stage.name: i for i, stage in reversed(list(enumerate(flow.stages)))}
+        self.actions: dict[int, Action] = {}
+
+    def graph(self) -> Graph:
+        self._flow_itself()
+        for i, stage in enumerate(self.flow.stages):
+            self._names(i, stage)
+            self._policies(i, stage)
+            self._action(i, stage)
+            self._targets(i, stage)
+        nodes = {
+            stage.name: self._node(i, stage)
+            for i, stage in enumerate(self.flow.stages)
+            if self.index[stage.name] == i
+        }
+        targets = {
+            name: [t for t in node.targets if t in self.index] for name, node in nodes.items()
+        }
+        self._shape(nodes, targets)
+        order = topological_order(targets)
+        graph = Graph(self.flow, tuple(nodes[name] for name in order), nodes)
+        if not self.problems:
+            for node in graph.nodes:
+                self._expressions(graph, node)
+        return graph
+
+    def problem(self, index: int, text: str, *path: str | int) -> None:
+        """Note a problem of the stage at `index` (-1: of the flow)."""
+        if index < 0:
+            place, who = self.flow.place(*path), f"flow '{self.flow.name}'"
+        else:
+            place = self.flow.place("stages", index, *path)
+            who = f"stage '{self.flow.stages[index].name}'"
+            if not place:
+                who = f"flow '{self.flow.name}': {who}"
+        self.problems.append((index, Problem(place, f"{who}{text}")))
+
+    def _flow_itself(self) -> None:
+        if not self.flow.name:
+            self.problem(-1, " has an empty name; give it one", "name")
+        if not self.flow.stages:
+            self.problem(
+                -1, " has no stages; begin with a trigger, such as `action: kafka`", "stages"
+            )
+        handler = self.flow.defaults.on_error if self.flow.defaults else None
+        if handler and handler not in POLICIES and handler not in self.index:
+            known = [*POLICIES, *self.index]
+            self.problem(
+                -1,
+                f": defaults.on_error '{handler}' is neither {', '.join(POLICIES)} nor a stage"
+                f"{did_you_mean(handler, known)}",
+                "defaults",
+                "on_error",
+            )
+        for key in UNSUPPORTED:
+            if self.flow.defaults and getattr(self.flow.defaults, key, None) is not None:
+                self.problem(-1, f": {_unsupported(key)}", "defaults", key)
+
+    def _names(self, i: int, stage: Stage) -> None:
+        first = self.index[stage.name]
+        if first != i:
+            where = self.flow.place("stages", first)
+            self.problem(
+                i, f" has the name of stage {first + 1}{f' ({where})' if where else ''}", "name"
+            )
+            return
+        if not stage.name:
+            self.problem(i, f": stage {i + 1} has an empty name; give it one", "name")
+        for other in self.flow.stages[:i]:
+            if other.slug == stage.slug and other.name != stage.name:
+                self.problem(
+                    i,
+                    f" and stage '{other.name}' both become '{stage.slug}' in topic names; rename one",
+                    "name",
+                )
+
+    def _policies(self, i: int, stage: Stage) -> None:
+        for key in UNSUPPORTED:
+            if getattr(stage, key, None) is not None:
+                self.problem(i, f": {_unsupported(key)}", key)
+        if stage.on_error and stage.on_error not in POLICIES and stage.on_error not in self.index:
+            known = [*POLICIES, *self.index]
+            self.problem(
+                i,
+                f": on_error '{stage.on_error}' is neither {', '.join(POLICIES)} nor a stage"
+                f"{did_you_mean(stage.on_error, known)}",
+                "on_error",
+            )
+
+    def _action(self, i: int, stage: Stage) -> None:
+        if stage.action not in installed_actions():
+            known = installed_actions()
+            hint = (
+                did_you_mean(stage.action, known) or f"; installed are {', '.join(sorted(known))}"
+            )
+            self.problem(i, f" has the unknown action '{stage.action}'{hint}", "action")
+            return
+        try:
+            kind = load_action(stage.action)
+            config = kind.Config.model_validate(dict(stage.config))
+        except ValidationError as error:
+            for path, text in describe_validation(error, kind.Config, dict(stage.config)):
+                self.problem(i, f" ({stage.action}): {text}", "config", *path)
+            return
+        except HeadraceError as error:
+            self.problem(i, f": {error}", "action")
+            return
+        action = kind(config)
+        self.actions[i] = action
+        for text in action.problems():
+            self.problem(i, f" ({stage.action}): {text}", "config")
+        if isinstance(action, BatchAction | KeyedAction):
+            self.problem(
+                i,
+                f": action '{stage.action}' works on {'batches' if isinstance(action, BatchAction) else 'keyed state'},"
+                " which this version of the engine does not run yet",
+                "action",
+            )
+        if stage.out and action.is_terminal:
+            self.problem(
+                i,
+                f" sends to {_quoted(stage.out)}, but '{stage.action}' never forwards a record",
+                "out",
+            )
+
+    def _targets(self, i: int, stage: Stage) -> None:
+        for target in stage.out:
+            if target not in self.index:
+                self.problem(
+                    i,
+                    f" sends to '{target}', which does not exist{did_you_mean(target, self.index)}",
+                    "out",
+                )
+        action = self.actions.get(i)
+        for target in action.outputs() if action else ():
+            if target not in self.index:
+                self.problem(
+                    i,
+                    f" routes to '{target}', which does not exist{did_you_mean(target, self.index)}",
+                    "config",
+                )
+
+    def _node(self, i: int, stage: Stage) -> Node:
+        action = self.actions.get(i) or Action(Action.Config())
+        defaults = self.flow.defaults.on_error if self.flow.defaults else None
+        policy = stage.on_error or defaults or "dead_letter"
+        handler = policy if policy not in POLICIES and policy != stage.name else None
+        if stage.on_error is None and handler and self._is_at_or_behind(handler, stage.name):
+            policy, handler = "dead_letter", None
+        return Node(
+            i, stage, action, tuple(dict.fromkeys(stage.out)), action.outputs(), policy, handler
+        )
+
+    def _is_at_or_behind(self, start: str, stage: str) -> bool:
+        """Whether a default handler stage comes before `stage`: its own failures cannot go back to it."""
+        if start not in self.index:
+            return False
+        targets: dict[str, list[str]] = {}
+        for i, known in enumerate(self.flow.stages):
+            action = self.actions.get(i)
+            names = (
+                *known.out,
+                *(action.outputs() if action else ()),
+                *([known.on_error] if known.on_error else ()),
+            )
+            targets[known.name] = [name for name in names if name in self.index]
+        return stage in reachable(targets, [start])
+
+    def _shape(self, nodes: dict[str, Node], targets: dict[str, list[str]]) -> None:
+        cycle = find_cycle(targets)
+        if cycle:
+            line = " -> ".join(f"'{name}'" for name in cycle)
+            self.problem(
+                self.index[cycle[0]], f" is on a cycle: {line}; a flow must come to an end", "out"
+            )
+        triggers = [name for name, node in nodes.items() if node.is_trigger]
+        if self.flow.stages and not triggers and len(self.actions) == len(self.flow.stages):
+            self.problem(-1, " has no trigger; begin with one, such as `action: kafka`", "stages")
+        for name, sent in targets.items():
+            for target in sent:
+                if target in triggers:
+                    self.problem(
+                        self.index[name],
+                        f" sends to '{target}', which is a trigger; triggers have no inputs",
+                        "out",
+                    )
+        for name in triggers:
+            if nodes[name].is_linked:
+                self.problem(
+                    self.index[name],
+                    " is a trigger and reads a topic already; remove `link`",
+                    "link",
+                )
+        if triggers and not cycle:
+            reached = reachable(targets, triggers)
+            for name in nodes:
+                if name not in reached and self.index[name] in self.actions:
+                    self.problem(
+                        self.index[name],
+                        " is reached by no trigger; name it in the `out` of a stage or remove it",
+                    )
+
+    def _expressions(self, graph: Graph, node: Node) -> None:
+        config = node.action.config
+        parts: Iterator[object] = config.parts()
+        for part in parts:
+            for text in unknown_names(graph, node, part):
+                self.problem(node.index, text, "config")
+
+
+def _unsupported(key: str) -> str:
+    return f"'{key}' is not carried out by this version of the engine; remove it"
+
+
+def _quoted(names: Sequence[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names)

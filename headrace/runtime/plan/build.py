@@ -1,0 +1,171 @@
+"""Fusion: which stages run in one task, and which topics the flow needs in between."""
+
+from headrace.runtime.contracts.action import InlineAction, TriggerAction
+from headrace.runtime.flow.model import slug
+from headrace.runtime.graph import Graph, Node
+from headrace.runtime.plan.model import Plan, PlannedSource, PlannedTopic, SubTopology
+
+DEFAULT_PREFIX = "headrace"
+
+
+def build_plan(graph: Graph, prefix: str = DEFAULT_PREFIX) -> Plan:
+    """The plan of a checked flow; the same for the same flow, always."""
+    flow = graph.flow
+    link_topics = {
+        node.name: f"{prefix}.{flow.slug}.{node.stage.slug}.link"
+        for node in graph.nodes
+        if node.is_linked
+    }
+    needs_dead_letters = any(node.on_error == "dead_letter" for node in graph.nodes)
+    dead_letter_topic = f"{prefix}.{flow.slug}.dead-letters" if needs_dead_letters else None
+    subs = _sub_topologies(graph, link_topics)
+    return Plan(
+        graph=graph,
+        prefix=prefix,
+        group=f"{prefix}.{slug(flow.group) if flow.group else flow.slug}",
+        sub_topologies=subs,
+        topics=_topics(graph, link_topics, dead_letter_topic),
+        link_topics=link_topics,
+        crossing={
+            name: tuple(sorted(_crossing(graph, graph.by_name[name]))) for name in link_topics
+        },
+        dead_letter_topic=dead_letter_topic,
+        warnings=tuple(_warnings(graph)),
+    )
+
+
+def _crossing(graph: Graph, node: Node) -> set[str]:
+    """What this linked stage, or a later one, mentions of stages before it."""
+    before = graph.ancestors[node.name]
+    wanted = graph.wanted[node.name]
+    return {name for name in wanted if name == "trigger.event" or name.partition(".")[2] in before}
+
+
+def _sub_topologies(graph: Graph, link_topics: dict[str, str]) -> tuple[SubTopology, ...]:
+    members = {node.name: {node.name} for node in graph.nodes}
+    for node in graph.nodes:
+        for target in node.targets:
+            if not graph.by_name[target].is_linked and members[target] is not members[node.name]:
+                members[node.name] |= members[target]
+                for name in members[target]:
+                    members[name] = members[node.name]
+    subs, seen = [], set[str]()
+    for node in graph.nodes:
+        if node.name in seen:
+            continue
+        fused = [other for other in graph.nodes if other.name in members[node.name]]
+        seen.update(other.name for other in fused)
+        subs.append(
+            SubTopology(
+                id=len(subs),
+                sources=tuple(
+                    _source(other, link_topics)
+                    for other in fused
+                    if other.is_trigger or other.is_linked
+                ),
+                stages=tuple(other.name for other in fused),
+                sinks=tuple(_sinks(graph, fused, link_topics)),
+            )
+        )
+    return tuple(subs)
+
+
+def _source(node: Node, link_topics: dict[str, str]) -> PlannedSource:
+    if node.is_linked:
+        return PlannedSource(
+            stage=node.name, topics=(link_topics[node.name],), pattern=None, is_link=True
+        )
+    assert isinstance(node.action, TriggerAction)
+    source = node.action.source()
+    return PlannedSource(
+        stage=node.name, topics=source.topics, pattern=source.pattern, is_link=False
+    )
+
+
+def _sinks(graph: Graph, nodes: list[Node], link_topics: dict[str, str]) -> dict[str, None]:
+    found: dict[str, None] = {}
+    for node in nodes:
+        if isinstance(node.action, InlineAction):
+            found.update(dict.fromkeys(sink.text for sink in node.action.sinks()))
+        found.update({link_topics[t]: None for t in node.targets if graph.by_name[t].is_linked})
+    return found
+
+
+def _topics(
+    graph: Graph, link_topics: dict[str, str], dead_letter_topic: str | None
+) -> tuple[PlannedTopic, ...]:
+    sources: dict[str, list[str]] = {}
+    sinks: dict[tuple[str | None, str], list[str]] = {}
+    for node in graph.nodes:
+        if isinstance(node.action, TriggerAction):
+            source = node.action.source()
+            for text in source.topics or (f"~ {source.pattern}",):
+                sources.setdefault(text, []).append(node.name)
+        elif isinstance(node.action, InlineAction):
+            for sink in node.action.sinks():
+                sinks.setdefault((sink.topic, sink.text), []).append(node.name)
+    found = [
+        PlannedTopic(
+            name=None if text.startswith("~ ") else text,
+            text=text,
+            role="source",
+            stages=tuple(stages),
+            reason=f"starts runs at {_quoted(stages)}",
+        )
+        for text, stages in sources.items()
+    ]
+    for stage, topic in link_topics.items():
+        found.append(
+            PlannedTopic(
+                name=topic,
+                text=topic,
+                role="link",
+                stages=(stage,),
+                reason=f"stage '{stage}' asks for a topic in front of it (link: topic)",
+            )
+        )
+    for (topic_name, text), stages in sinks.items():
+        found.append(
+            PlannedTopic(
+                name=topic_name,
+                text=text,
+                role="sink",
+                stages=tuple(stages),
+                reason=f"written by {_quoted(stages)}",
+            )
+        )
+    if dead_letter_topic:
+        failing = [node.name for node in graph.nodes if node.on_error == "dead_letter"]
+        found.append(
+            PlannedTopic(
+                name=dead_letter_topic,
+                text=dead_letter_topic,
+                role="dead_letter",
+                stages=tuple(failing),
+                reason="records that fail in a stage with on_error: dead_letter",
+            )
+        )
+    return tuple(found)
+
+
+def _warnings(graph: Graph) -> list[str]:
+    found = []
+    sources = {topic for node in graph.triggers for topic in node.action.source().topics}  # type: ignore[attr-defined] # triggers have a source
+    for node in graph.nodes:
+        if isinstance(node.action, InlineAction):
+            found += [
+                f"stage '{node.name}' writes to '{sink.topic}', which the flow also reads: a record may go round for ever"
+                for sink in node.action.sinks()
+                if sink.topic in sources
+            ]
+        if (
+            not node.targets
+            and not node.is_trigger
+            and type(node.action).__name__ in ("Filter", "Map")
+        ):
+            found.append(f"what stage '{node.name}' makes goes nowhere; give it an `out`")
+    return found
+
+
+def _quoted(names: list[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names)

@@ -1,0 +1,136 @@
+"""The settings of a worker, and where they come from: arguments, environment, configuration file, defaults, in this order."""
+
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from headrace.runtime.duration import Duration
+from headrace.runtime.environment import Values, config_path, settings_of_environment, state_home
+from headrace.runtime.errors import FlowError, SettingsError
+from headrace.runtime.flow import describe_validation
+from headrace.runtime.flow.reading import format_of, read_bytes, read_documents
+
+VALUE = re.compile(r"\$\{(env|secret)\.([A-Za-z_][A-Za-z0-9_-]*)\}")
+
+
+class WorkerSettings(BaseModel):
+    """How a worker runs its flows. Frozen."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, populate_by_name=True
+    )
+
+    brokers: str = "127.0.0.1:9092"
+    """Kafka's bootstrap servers, `host:port` with commas between."""
+    client: dict[str, str] = Field(default_factory=dict, repr=False)
+    """Settings passed through to the Kafka client (TLS, SASL, ...), by librdkafka's names; `consumer.` or `producer.` in
+    front of a name directs it to one of the two. Names that the engine decides are refused."""
+    engine: Literal["kafka", "memory"] = "kafka"
+    """Where the topics are: a Kafka cluster, or this process's memory (tests, dry runs)."""
+    prefix: Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,60}$")] = "headrace"
+    """What the names of groups, transactional ids and internal topics begin with."""
+    processing: Literal["exactly_once", "at_least_once"] = "exactly_once"
+    """`at_least_once` leaves out transactions: lower latency, and results may double after a crash."""
+    commit_interval: Annotated[Duration, Field(gt=timedelta(0), le=timedelta(minutes=1))] = (
+        timedelta(milliseconds=100)
+    )
+    """The longest time between two commits while records flow; longer is faster, shorter has less latency."""
+    create_topics: bool = False
+    """Create the topics that flows read and write when they do not exist; otherwise they are an error."""
+    instance_id: Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,100}$")] | None = None
+    """Static membership: a name of this worker that stays over restarts, so that a restart within `session_timeout` moves no
+    partition. No two workers may have the same."""
+    state_dir: Path = Field(default_factory=state_home)
+    """The folder of this machine in which workers keep what may outlive them."""
+    stop_timeout: Annotated[Duration, Field(gt=timedelta(0), le=timedelta(hours=1))] = timedelta(
+        seconds=30
+    )
+    """How long a stop may take to drain, commit and leave the group."""
+    session_timeout: Annotated[
+        Duration, Field(ge=timedelta(seconds=1), le=timedelta(minutes=30))
+    ] = timedelta(seconds=30)
+    """How long the group waits for a silent worker before its partitions go to others. With Kafka's next-generation
+    protocol the broker decides in its place."""
+    group_protocol: Literal["auto", "classic", "consumer"] = "auto"
+    """Kafka's group protocol; `auto` takes the next generation (`consumer`, KIP-848) when the broker has it."""
+    partitions: Annotated[int, Field(ge=1, le=10_000)] = 4
+    """Partitions of a topic that `create_topics` creates, where no topic that the flow reads tells."""
+
+
+def load_settings(given: Mapping[str, Any], config: Path | None = None) -> WorkerSettings:
+    """Settings from the given values, then the environment, then the configuration file.
+
+    Raises:
+        SettingsError: naming the setting and where it came from.
+    """
+    path = config or config_path()
+    of_file = _read_config(path) if path else {}
+    of_environment = settings_of_environment()
+    chosen = {name: value for name, value in given.items() if value is not None}
+    client = {
+        **of_file.pop("client", {}),
+        **_mapping(of_environment.pop("client", {})),
+        **chosen.pop("client", {}),
+    }
+    merged = {**of_file, **of_environment, **chosen, **({"client": client} if client else {})}
+    try:
+        return WorkerSettings.model_validate(merged)
+    except ValidationError as error:
+        lines = []
+        for where, text in describe_validation(error, WorkerSettings, merged):
+            name = str(where[0]) if where else ""
+            source = (
+                "given"
+                if name in chosen
+                else "environment"
+                if name in of_environment
+                else str(path or "settings")
+            )
+            lines.append(f"{source}: {text}")
+        raise SettingsError("\n".join(lines)) from None
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return dict(value) if isinstance(value, Mapping) else {}
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    syntax = format_of(path)
+    if syntax is None:
+        raise SettingsError(f"the configuration file {path} must end in .yaml, .yml or .json")
+    try:
+        documents = read_documents(read_bytes(path), str(path), syntax)
+    except FlowError as error:
+        raise SettingsError(str(error)) from error
+    except OSError as error:
+        raise SettingsError(
+            f"the configuration file {path} cannot be read: {error.strerror}"
+        ) from error
+    mistakes = [f"{path}:{m.line}: {m.text}" for document in documents for m in document.mistakes]
+    if mistakes:
+        raise SettingsError("\n".join(mistakes))
+    data = documents[0].data if documents else {}
+    if not isinstance(data, dict) or len(documents) > 1:
+        raise SettingsError(f"{path} must be one mapping of settings, such as `brokers: host:9092`")
+    client = data.get("client") or {}
+    if not isinstance(client, dict):
+        raise SettingsError(
+            f"{path}: 'client' must be a mapping of client settings, such as `security.protocol: ssl`"
+        )
+    resolved = {str(name): _resolved(value) for name, value in client.items()}
+    return {**data, "client": resolved}
+
+
+def _resolved(value: object) -> str:
+    """A client setting as text, with `${env.NAME}` and `${secret.NAME}` replaced."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    values = Values()
+    return VALUE.sub(
+        lambda found: values.env(found[2]) if found[1] == "env" else values.secret(found[2]),
+        str(value),
+    )

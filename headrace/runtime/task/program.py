@@ -1,0 +1,183 @@
+"""The program of a group: the generated functions of its flows, bound to a producer."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+import orjson
+import re2
+
+from headrace.runtime.clock import Clock
+from headrace.runtime.codegen import Entry, Module, entries_of, write_module
+from headrace.runtime.contracts.broker import Broker, Message, Producer
+from headrace.runtime.environment import Values
+from headrace.runtime.errors import RecordError
+from headrace.runtime.expression import FUNCTIONS
+from headrace.runtime.plan import Plan
+from headrace.runtime.task.failures import Failures
+from headrace.runtime.task.input_schema import compile_schema
+from headrace.runtime.task.records import RECORD_FUNCTIONS
+
+Run = Callable[[Sequence[Message]], None]
+PRODUCE_WAIT_S = 0.1
+
+
+class Topics:
+    """What generated code asks about topics. `known` may grow while it runs."""
+
+    def __init__(self, partitions: Mapping[str, int], ensure: Callable[[str], bool]) -> None:
+        self.partitions = dict(partitions)
+        self.known = set(partitions)
+        self._ensure = ensure
+
+    def check(self, name: object) -> None:
+        """Make sure that a topic named by an expression exists; creates it where the worker may.
+
+        Raises:
+            RecordError: it does not exist.
+        """
+        if not isinstance(name, str):
+            raise RecordError(f"a topic's name is text, found {type(name).__name__}")
+        if not self._ensure(name):
+            raise RecordError(
+                f"topic '{name}' does not exist; create it, or start the worker with --create-topics"
+            )
+        self.known.add(name)
+
+    def count(self, name: str) -> int:
+        """The partitions of a topic of the plan."""
+        return self.partitions[name]
+
+
+class Program:
+    """Runs batches of records through the flows of a group. Belongs to one member and one producer.
+
+    `visited` is given by the test engine to learn which stages and routes were reached.
+    """
+
+    def __init__(
+        self,
+        plans: Sequence[Plan],
+        *,
+        broker: Broker,
+        producer: Producer,
+        clock: Clock,
+        values: Values,
+        topics: Topics,
+        visited: Callable[[str, str, str], None] | None = None,
+    ) -> None:
+        self.outputs: dict[tuple[str, str], int] = {}
+        self._entries = [entry for plan in plans for entry in entries_of(plan)]
+        self._patterns = {
+            id(entry): re2.compile(entry.source.pattern)
+            for entry in self._entries
+            if entry.source.pattern
+        }
+        self._producer = producer
+        self._values = values
+        self._topics = topics
+        self._visited = visited
+        self._functions: dict[str, tuple[Run, ...]] = {}
+        self._compiled: dict[tuple[int, ...], tuple[Run, Module, list[int]]] = {}
+        self.failures = Failures(
+            broker=broker,
+            clock=clock,
+            produce=self.produce_later,
+            dead_letter_topics={p.name: p.dead_letter_topic for p in plans if p.dead_letter_topic},
+            secrets=values.secret_values,
+        )
+
+    def run(self, messages: Sequence[Message]) -> None:
+        """Process records, in order per partition. What they lead to is in the producer's queue afterwards.
+
+        Raises:
+            HeadraceError: something that is not one record's failure.
+        """
+        names = [message.topic() for message in messages]
+        distinct = set(names)
+        if len(distinct) == 1:
+            for function in self.functions(names[0]):
+                function(messages)
+            return
+        by_topic: dict[str, list[Message]] = {name: [] for name in names}
+        for name, message in zip(names, messages, strict=True):
+            by_topic[name].append(message)
+        for name, batch in by_topic.items():
+            for function in self.functions(name):
+                function(batch)
+
+    def functions(self, topic: str) -> tuple[Run, ...]:
+        """The functions that a topic's records go through; entries of one format share a decoding."""
+        found = self._functions.get(topic)
+        if found is None:
+            by_format: dict[tuple[str, bool], list[Entry]] = {}
+            for entry in self._entries:
+                if self._reads(entry, topic):
+                    by_format.setdefault((entry.value_format, entry.is_link), []).append(entry)
+            found = self._functions[topic] = tuple(
+                self._bind(entries) for entries in by_format.values()
+            )
+        return found
+
+    def written(self) -> dict[tuple[str, str], int]:
+        """Records written so far, per flow and stage."""
+        found = dict(self.outputs)
+        for _, module, counts in self._compiled.values():
+            for output, count in zip(module.outputs, counts, strict=True):
+                found[output] = found.get(output, 0) + count
+        return found
+
+    def produce_later(self, topic: str, value: bytes | None, **given: Any) -> None:
+        """Enqueue a record, waiting for room in the queue; the client bounds the wait by its delivery time-out."""
+        while True:
+            try:
+                self._producer.produce(topic, value, **given)
+            except BufferError:
+                self._producer.poll(PRODUCE_WAIT_S)
+            else:
+                return
+
+    def _reads(self, entry: Entry, topic: str) -> bool:
+        if entry.source.pattern:
+            return self._patterns[id(entry)].fullmatch(topic) is not None
+        return topic in entry.source.topics
+
+    def _bind(self, entries: Collection[Entry]) -> Run:
+        key = tuple(id(entry) for entry in entries)
+        if key not in self._compiled:
+            label = "+".join(entry.label for entry in entries)
+            module = write_module(label, list(entries), coverage=self._visited is not None)
+            counts = [0] * len(module.outputs)
+            namespace = self._namespace(module, list(entries), counts)
+            exec(module.code, namespace)  # noqa: S102 # our own generated code, with no builtins
+            self.failures.add(module, namespace)
+            self._compiled[key] = (namespace[module.function], module, counts)
+        return self._compiled[key][0]
+
+    def _namespace(self, module: Module, entries: list[Entry], counts: list[int]) -> dict[str, Any]:
+        failures = self.failures
+        return {
+            "__builtins__": {},
+            "Exception": Exception,
+            "BufferError": BufferError,
+            "enumerate": enumerate,
+            "NOTHING": None,
+            "loads": orjson.loads,
+            "dumps": orjson.dumps,
+            "produce": self._producer.produce,
+            "produce_later": self.produce_later,
+            "failed": failures.failed,
+            "failed_decoding": lambda error, message, i: failures.failed_decoding(
+                error, message, entries[i]
+            ),
+            "known_topics": self._topics.known,
+            "check_topic": self._topics.check,
+            "partitions_of": self._topics.count,
+            "counts": counts,
+            "visited": self._visited,
+            **RECORD_FUNCTIONS,
+            **FUNCTIONS,
+            **module.constants,
+            **{f"check_{name}": compile_schema(module.constants[name]) for name in module.schemas},
+            **{name: self._values.env(key) for key, name in module.env.items()},
+            **{name: self._values.secret(key) for key, name in module.secrets.items()},
+        }

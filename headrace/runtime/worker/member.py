@@ -1,0 +1,297 @@
+"""A member of a consumer group: one consumer, one producer, one thread, and the transaction they share."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from threading import Event
+
+from headrace.runtime.clock import Clock
+from headrace.runtime.contracts.broker import Broker, TopicPartition
+from headrace.runtime.environment import Values
+from headrace.runtime.errors import (
+    DataLossError,
+    FencedError,
+    HeadraceError,
+    RestartError,
+    RetriableError,
+    TransactionError,
+)
+from headrace.runtime.plan import Plan
+from headrace.runtime.settings import WorkerSettings
+from headrace.runtime.task.commit import Step
+from headrace.runtime.worker.batch_size import BatchSize
+from headrace.runtime.worker.expiry import ExpiryWatch
+from headrace.runtime.worker.session import Session
+from headrace.runtime.worker.start import StartPositions
+from headrace.runtime.worker.topics import TopicsInUse
+
+logger = logging.getLogger(__name__)
+
+FAILURES_MAX = 10
+"""Transactions in a row that may fail before the process gives up."""
+PAUSE_S_MAX = 5.0
+ABORT_TIMEOUT_S = 10.0
+
+
+@dataclass
+class MemberStatistics:
+    """What a member has done since it began. Read from other threads; each number is exact once the member rests."""
+
+    records_read: int = 0
+    commits: int = 0
+    aborts: int = 0
+    rejoins: int = 0
+    last_record_s: float = 0.0
+    assignment: frozenset[TopicPartition] = frozenset()
+    written: dict[tuple[str, str], int] = field(default_factory=dict)
+    failed: dict[tuple[str, str, str], int] = field(default_factory=dict)
+
+
+def _nothing(step: Step) -> None:
+    """Called at each step of a commit where nobody watches."""
+
+
+class Member:
+    """Runs the flows of one group.
+
+    All methods but `stop` belong to one thread. `reached` is called before each step of a commit, `visited` by
+    generated code when stages and routes are covered; both are for tests.
+    """
+
+    def __init__(
+        self,
+        plans: Sequence[Plan],
+        *,
+        settings: WorkerSettings,
+        broker: Broker,
+        clock: Clock,
+        values: Values,
+        name: str,
+        topics: TopicsInUse,
+        reached: Callable[[Step], None] = _nothing,
+        visited: Callable[[str, str, str], None] | None = None,
+    ) -> None:
+        self.group = plans[0].group
+        self.statistics = MemberStatistics()
+        self.is_ready = Event()
+        self._plans = plans
+        self._settings = settings
+        self._broker = broker
+        self._clock = clock
+        self._admin = broker.admin()
+        self._interval_s = settings.commit_interval.total_seconds()
+        self._stopped = Event()
+        self._failures = 0
+        self._dirty_since_s: float | None = None
+        self._committed: dict[TopicPartition, int] = {}
+        self._starts = StartPositions(plans, self._admin, clock)
+        self._batch = BatchSize(clock)
+        self._expiry = ExpiryWatch(plans, topics, clock)
+        self._new_session = lambda: Session(
+            plans,
+            settings=settings,
+            broker=broker,
+            admin=self._admin,
+            clock=clock,
+            values=values,
+            name=name,
+            topics=topics,
+            listener=self,
+            reached=reached,
+            visited=visited,
+        )
+        self._session = self._new_session()
+
+    # ---- the loop
+
+    def run(self) -> None:
+        """Process records until `stop` is called, then commit and leave the group.
+
+        Raises:
+            HeadraceError: the process cannot go on; nothing uncommitted was committed.
+        """
+        try:
+            while not self._stopped.is_set():
+                self.step(0.5)
+        except BaseException:
+            self.abandon()
+            raise
+        self.close()
+
+    def stop(self) -> None:
+        """Ask `run` to end; returns at once. Thread-safe."""
+        self._stopped.set()
+
+    def step(self, timeout_s: float) -> int:
+        """Read, process, and commit when it is time; returns how many records were read.
+
+        Raises:
+            HeadraceError: the process cannot go on.
+        """
+        try:
+            return self._step(timeout_s)
+        except FencedError as error:
+            self._count_failure(error)
+            self._rejoin(error)
+        except (TransactionError, RetriableError) as error:
+            self._count_failure(error)
+            self._rewind(error)
+        except DataLossError as error:
+            self._skip_lost(error)
+        return 0
+
+    def _step(self, timeout_s: float) -> int:
+        session = self._session
+        now_s = self._clock.monotonic_s()
+        if self._dirty_since_s is not None:
+            timeout_s = max(0.0, min(timeout_s, self._dirty_since_s + self._interval_s - now_s))
+        messages = session.consumer.consume(self._batch.records, timeout_s)
+        if messages:
+            self._expiry.check(messages)
+            session.begin()
+            if self._dirty_since_s is None:
+                self._dirty_since_s = self._clock.monotonic_s()
+            with self._batch.timed(len(messages)):
+                session.program.run(messages)
+            session.producer.poll(0)
+            self.statistics.records_read += len(messages)
+            self.statistics.last_record_s = self._clock.monotonic_s()
+        if (
+            self._dirty_since_s is not None
+            and self._clock.monotonic_s() - self._dirty_since_s >= self._interval_s
+        ):
+            self.commit()
+        return len(messages)
+
+    def commit(self) -> None:
+        """Commit everything that was processed; does nothing when nothing was."""
+        if self._dirty_since_s is None:
+            return
+        positions = {
+            partition: offset
+            for partition, offset in self._session.positions(self._committed).items()
+            if self._committed.get(partition) != offset or partition in self._starts.uncommitted
+        }
+        if positions:
+            self._session.begin()
+            self._session.commit.run(positions)
+            self._committed.update(positions)
+            self._starts.uncommitted.difference_update(positions)
+        self._session.ended()
+        self._dirty_since_s = None
+        self._failures = 0
+        self.statistics.commits += 1
+        self._publish_statistics()
+
+    def _publish_statistics(self) -> None:
+        self.statistics.written = self._session.program.written()
+        self.statistics.failed = dict(self._session.program.failures.counts)
+
+    # ---- rebalance: called by the consumer, from inside of `consume` and `close`
+
+    def assigned(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        """New partitions begin where the group left them, or where their trigger says."""
+        begin = self._starts.find(self._session.consumer, partitions)
+        self._committed.update(begin)
+        if self._starts.uncommitted and self._dirty_since_s is None:
+            self._dirty_since_s = self._clock.monotonic_s()
+        self._note_assignment(self.statistics.assignment.union(partitions))
+        self.is_ready.set()
+        return begin
+
+    def revoked(self, partitions: Sequence[TopicPartition]) -> None:
+        """Commit what was done for the partitions before they go to another member."""
+        self.commit()
+        self._forget(partitions)
+
+    def lost(self, partitions: Sequence[TopicPartition]) -> None:
+        """Another member has the partitions already: what was done for them since the last commit is void."""
+        self._forget(partitions)
+        if self._session.is_begun:
+            raise TransactionError(
+                f"the group took {len(partitions)} partitions away before their positions were committed"
+            )
+
+    def _forget(self, partitions: Sequence[TopicPartition]) -> None:
+        for partition in partitions:
+            self._committed.pop(partition, None)
+            self._starts.uncommitted.discard(partition)
+        self._note_assignment(self.statistics.assignment.difference(partitions))
+
+    def _note_assignment(self, partitions: frozenset[TopicPartition]) -> None:
+        self.statistics.assignment = partitions
+        logger.debug("group %s: %d partitions assigned", self.group, len(partitions))
+
+    # ---- failures
+
+    def _count_failure(self, error: HeadraceError) -> None:
+        self._failures += 1
+        self.statistics.aborts += 1
+        if self._failures > FAILURES_MAX:
+            raise RestartError(
+                f"group '{self.group}': {FAILURES_MAX} transactions in a row failed, the last one because {error}"
+            ) from error
+        pause_s = min(0.1 * 2 ** (self._failures - 1), PAUSE_S_MAX)
+        logger.warning(
+            "group %s: transaction aborted, again in %.1f s: %s", self.group, pause_s, error
+        )
+        self._clock.sleep(pause_s)
+
+    def _rewind(self, error: HeadraceError) -> None:
+        """Abort, and read again from the last commit on."""
+        try:
+            self._session.abort(ABORT_TIMEOUT_S)
+        except (FencedError, TransactionError, RestartError) as worse:
+            self._rejoin(worse)
+            return
+        assigned = self._session.consumer.assignment()
+        self._session.consumer.seek({p: o for p, o in self._committed.items() if p in assigned})
+        self._dirty_since_s = None
+        if self._starts.uncommitted:
+            self._dirty_since_s = self._clock.monotonic_s()
+        logger.info("group %s: rewound %d partitions after: %s", self.group, len(assigned), error)
+
+    def _rejoin(self, error: HeadraceError) -> None:
+        """Drop the consumer and the producer, and join the group with new ones."""
+        logger.warning("group %s: joining anew: %s", self.group, error)
+        self._session.abandon()
+        self._committed.clear()
+        self._starts.uncommitted.clear()
+        self._dirty_since_s = None
+        self._note_assignment(frozenset())
+        self.is_ready.clear()
+        self.statistics.rejoins += 1
+        self._session = self._new_session()
+
+    def _skip_lost(self, error: DataLossError) -> None:
+        """Go on behind records that retention deleted, where their trigger allows it."""
+        consumer = self._session.consumer
+        lost = self._starts.lost_records(consumer)
+        if not lost or not self._starts.may_skip(lost):
+            raise error
+        logger.error(
+            "group %s: %s; going on with what is left (on_data_loss: continue)", self.group, error
+        )
+        self._rewind(error)
+        self._session.consumer.seek(lost)
+        self._committed.update(lost)
+
+    # ---- the end
+
+    def close(self) -> None:
+        """Commit and leave the group. May be called again."""
+        try:
+            self.commit()
+        except (TransactionError, FencedError) as error:
+            logger.warning("group %s: the last transaction was aborted: %s", self.group, error)
+            self._dirty_since_s = None
+            self.abandon()
+            return
+        self._session.close()
+        self._admin.close()
+
+    def abandon(self) -> None:
+        """Leave without committing: the open transaction is aborted, its records will be read again. Never raises."""
+        self._dirty_since_s = None
+        self._session.abandon()
+        self._admin.close()

@@ -1,0 +1,59 @@
+"""Deletes records of link topics that were read and committed: they are of no use to anybody."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from headrace.runtime.clock import Clock
+from headrace.runtime.contracts.broker import Admin, TopicPartition
+from headrace.runtime.errors import HeadraceError
+from headrace.runtime.plan import Plan
+
+logger = logging.getLogger(__name__)
+
+PURGE_EVERY_S = 30.0
+
+
+class LinkPurge:
+    """Every thirty seconds, in a thread of its own, so that commits do not wait for it.
+
+    A purge that fails is made up for by the next one.
+    """
+
+    def __init__(self, admin: Admin, plans: Sequence[Plan], clock: Clock) -> None:
+        self._admin = admin
+        self._clock = clock
+        self._topics = {topic for plan in plans for topic in plan.link_topics.values()}
+        self._next_s = clock.monotonic_s() + PURGE_EVERY_S
+        self._positions: dict[TopicPartition, int] = {}
+        self._pool = ThreadPoolExecutor(1, "headrace-purge") if self._topics else None
+        self._running: Future[None] | None = None
+
+    def committed(self, positions: Mapping[TopicPartition, int]) -> None:
+        """Note committed positions, and purge when it is time. Returns at once."""
+        if self._pool is None:
+            return
+        self._positions.update({p: o for p, o in positions.items() if p.topic in self._topics})
+        now_s = self._clock.monotonic_s()
+        if (
+            now_s < self._next_s
+            or not self._positions
+            or (self._running and not self._running.done())
+        ):
+            return
+        self._next_s = now_s + PURGE_EVERY_S
+        self._running = self._pool.submit(self._purge, self._positions)
+        self._positions = {}
+
+    def _purge(self, positions: Mapping[TopicPartition, int]) -> None:
+        try:
+            self._admin.delete_records(positions)
+        except HeadraceError as error:
+            logger.warning(
+                "records of link topics were not purged, again in %.0f s: %s", PURGE_EVERY_S, error
+            )
+
+    def close(self) -> None:
+        """Wait for a purge under way."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)

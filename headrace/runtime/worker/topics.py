@@ -1,0 +1,160 @@
+"""The topics that flows need: found, created, or asked for in one clear message."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import re2
+
+from headrace.runtime.contracts.action import InlineAction, Sink
+from headrace.runtime.contracts.broker import Admin, NewTopic, TopicDescription
+from headrace.runtime.errors import SettingsError
+from headrace.runtime.flow import did_you_mean
+from headrace.runtime.plan import Plan, PlannedTopic
+from headrace.runtime.settings import WorkerSettings
+
+FOREVER = "-1"
+MESSAGE_BYTES_DEFAULT = 1_048_588  # what Kafka's topics take when nobody changed it
+
+
+@dataclass(frozen=True)
+class TopicsInUse:
+    """The topics of the plans as they are on the broker; those that an expression names are not among them."""
+
+    described: Mapping[str, TopicDescription]
+
+    @property
+    def partitions(self) -> dict[str, int]:
+        return {name: topic.partitions for name, topic in self.described.items()}
+
+    def limits(self, plans: Sequence[Plan]) -> dict[str, int]:
+        """The largest record of each topic that the plans write to."""
+        written = {t.name for plan in plans for t in plan.topics if t.role != "source" and t.name}
+        return {
+            name: self.described[name].message_bytes_max
+            for name in written
+            if name in self.described
+        }
+
+
+def ensure_topics(admin: Admin, plans: Sequence[Plan], settings: WorkerSettings) -> TopicsInUse:
+    """Describe every topic of the plans, and create what is missing and may be created.
+
+    Raises:
+        SettingsError: naming every topic that is missing, and what to do.
+    """
+    existing = admin.topics()
+    missing: list[str] = []
+    to_create: dict[str, NewTopic] = {}
+    for plan in plans:
+        sources = admin.describe(_source_names(plan, existing))
+        for topic in plan.topics:
+            if topic.name is None or topic.name in existing or topic.name in to_create:
+                continue
+            if topic.is_internal or settings.create_topics:
+                to_create[topic.name] = _new_topic(topic, sources, settings)
+            else:
+                missing.append(
+                    f"flow '{plan.name}' {_verb(topic)} topic '{topic.name}', which does not exist"
+                    f"{did_you_mean(topic.name, existing)}"
+                )
+    if missing:
+        raise SettingsError(
+            "\n".join(
+                [*missing, "create what is missing, or start the worker with --create-topics"]
+            )
+        )
+    if to_create:
+        admin.create(list(to_create.values()))
+    names = {topic.name for plan in plans for topic in plan.topics if topic.name}
+    for plan in plans:
+        names |= set(_source_names(plan, existing))
+    return TopicsInUse(admin.describe(sorted(names)))
+
+
+def new_output(
+    name: str, sources: Mapping[str, TopicDescription], settings: WorkerSettings
+) -> NewTopic:
+    """How a topic that flows write to is created: as many partitions as they read, records kept as long and as large."""
+    config = {}
+    retention = [source.retention_ms for source in sources.values()]
+    if retention:
+        config["retention.ms"] = FOREVER if -1 in retention else str(max(retention))
+    largest = max((source.message_bytes_max for source in sources.values()), default=0)
+    if largest > MESSAGE_BYTES_DEFAULT:
+        config["max.message.bytes"] = str(largest)
+    return NewTopic(name=name, partitions=_partitions(sources, settings), config=config)
+
+
+def _new_topic(
+    topic: PlannedTopic,
+    sources: Mapping[str, TopicDescription],
+    settings: WorkerSettings,
+) -> NewTopic:
+    assert topic.name
+    if topic.role == "source":
+        return NewTopic(name=topic.name, partitions=settings.partitions)
+    new = new_output(topic.name, sources, settings)
+    if topic.is_internal:
+        # Kept for ever: link topics are purged after use, and dead letters are deleted by people.
+        return NewTopic(
+            name=new.name, partitions=new.partitions, config={**new.config, "retention.ms": FOREVER}
+        )
+    return new
+
+
+def _partitions(sources: Mapping[str, TopicDescription], settings: WorkerSettings) -> int:
+    return max((source.partitions for source in sources.values()), default=settings.partitions)
+
+
+def _source_names(plan: Plan, existing: Iterable[str]) -> list[str]:
+    names: dict[str, None] = {}
+    for sub in plan.sub_topologies:
+        for source in sub.sources:
+            if source.is_link:
+                continue
+            names.update(dict.fromkeys(source.topics))
+            if source.pattern:
+                pattern = re2.compile(source.pattern)
+                names.update(dict.fromkeys(name for name in existing if pattern.fullmatch(name)))
+    return list(names)
+
+
+def _verb(topic: PlannedTopic) -> str:
+    return "reads" if topic.role == "source" else "writes to"
+
+
+@dataclass(frozen=True)
+class Expiry:
+    """The shortest time for which records of one topic's flow are kept where it writes them with their event time."""
+
+    sink: str
+    retention_ms: int
+    stage: str
+    flow: str
+
+
+def expiries(plans: Sequence[Plan], topics: TopicsInUse) -> dict[str, Expiry]:
+    """Per flow, the sink whose retention is shortest, among those that keep event times and refuse to lose records."""
+    found: dict[str, Expiry] = {}
+    for plan in plans:
+        for node in plan.graph.nodes:
+            if not isinstance(node.action, InlineAction):
+                continue
+            for sink in node.action.sinks():
+                retention = _retention_ms(sink, topics)
+                known = found.get(plan.name)
+                if retention >= 0 and (known is None or retention < known.retention_ms):
+                    found[plan.name] = Expiry(str(sink.topic), retention, node.name, plan.name)
+    return found
+
+
+def _retention_ms(sink: Sink, topics: TopicsInUse) -> int:
+    topic = topics.described.get(sink.topic or "")
+    if (
+        topic is None
+        or not sink.keeps_event_time
+        or sink.allows_expired
+        or topic.is_stamped_by_broker
+    ):
+        return -1
+    return topic.retention_ms
