@@ -44,7 +44,7 @@ def parse_duration(value: object) -> timedelta:
         raise ValueError(f"a duration must be text; {_EXAMPLES}")  # noqa: TRY004 - pydantic's contract
     if not isinstance(value, str) or re.fullmatch(r"[0-9]+(\.[0-9]+)?", value):
         raise ValueError(f"a duration needs a unit, found {value}; did you mean '{value}s'?")
-    if len(value) > _LENGTH_MAX or not _WHOLE.match(value):
+    if len(value) > _LENGTH_MAX or not _WHOLE.fullmatch(value):
         raise ValueError(f"{value[:_LENGTH_MAX]!r} is not a duration; {_EXAMPLES}")
     total = sum(Decimal(number) * _MICROSECONDS[unit] for number, unit in _PART.findall(value))
     if total > _MICROSECONDS_MAX:

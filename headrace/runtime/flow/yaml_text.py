@@ -54,16 +54,22 @@ def read_yaml(text: str, file: str) -> Iterator[Document]:
                 if document.data is not None or document.mistakes:
                     yield document
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        context = f" ({error.context})" if error.context else ""
-        raise UnreadableError(
-            mark.line + 1 if mark else 0, f"the text is not YAML: {error.problem}{context}"
-        ) from error
+        raise _unreadable(error, text) from error
     except yaml.reader.ReaderError as error:
         before = text.encode()[: error.position].decode(errors="ignore")
         raise UnreadableError(
             before.count("\n") + 1, "the text holds a control character, which YAML does not allow"
         ) from error
+
+
+def _unreadable(error: yaml.MarkedYAMLError, text: str) -> UnreadableError:
+    mark = error.problem_mark or error.context_mark
+    # A text that ends too early is reported in the line after its last.
+    line = min(mark.line + 1, len(text.splitlines())) if mark else 0
+    context = ""
+    if error.context and error.context_mark:
+        context = f" ({error.context} that begins in line {error.context_mark.line + 1})"
+    return UnreadableError(line, f"the text is not YAML: {error.problem}{context}")
 
 
 class _Builder:
