@@ -101,6 +101,47 @@ def test_every_field_is_described() -> None:
     assert all(field.get("description") for part in parts for field in part["properties"].values())
 
 
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"out": "a"},
+        {"out": ["a", "b"]},
+        {"timeout": "1m30s"},
+        {"retry": {"attempts": 3, "backoff": "5s"}},
+        {"retry": {"backoff": ["1s", "500ms"], "retry_if": "error.kind == 'busy'"}},
+        {"retry": {"backoff": {"initial": "1s", "multiplier": 3, "jitter": 0.5, "cap": "1h"}}},
+        {"on_error": "skip", "buffer": 10, "compensate": "a", "link": "topic"},
+    ],
+)
+def test_every_way_to_write_a_policy_is_in_the_schema_and_loads(part: dict[str, Any]) -> None:
+    stage = {"name": "a", "action": "b", **part}
+    document = {"name": "a", "version": 3, "enabled": False, "tags": ["x"], "stages": [stage]}
+
+    OURS.validate(document)
+    assert len(parse_flows(json.dumps(document), format="json")) == 1
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"out": 5},
+        {"timeout": 5},
+        {"timeout": "soon"},
+        {"retry": {"attempts": 0}},
+        {"retry": {"backoff": {"cap": "1s"}}},
+        {"buffer": 0},
+        {"link": "topics"},
+        {"config": None},
+    ],
+)
+def test_a_policy_that_is_wrong_is_refused_by_schema_and_loader(part: dict[str, Any]) -> None:
+    document = {"name": "a", "stages": [{"name": "a", "action": "b", **part}]}
+
+    assert not OURS.is_valid(document)
+    with pytest.raises(FlowError):
+        parse_flows(json.dumps(document), format="json")
+
+
 @settings(deadline=None)
 @given(native_documents)
 def test_every_native_document_is_valid_under_our_schema(document: Any) -> None:

@@ -105,6 +105,16 @@ def test_a_configuration_becomes_plain_data() -> None:
     assert given["topics"] == ("a",)
 
 
+def test_lists_in_a_flow_become_plain_data_too() -> None:
+    orders = flow("orders", input={"enum": [("a", timedelta(seconds=1))]})
+    orders.kafka("in", fields=[{"wait": timedelta(seconds=1)}])
+
+    built = orders.build()
+
+    assert built.input == {"enum": [["a", "1s"]]}
+    assert built.stages[0].config == {"fields": [{"wait": "1s"}]}
+
+
 def test_a_built_flow_does_not_change_when_the_building_goes_on() -> None:
     orders = flow("orders")
     source = orders.kafka("in", topics=["a"])

@@ -91,8 +91,9 @@ def test_a_merge_key_of_no_mapping_is_a_mistake() -> None:
 
 
 def test_aliases_of_aliases_are_bounded() -> None:
+    # A million values: enough to pass the bound, and few enough to survive its absence.
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
-    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 6)]
 
     ((line, text),) = mistakes("\n".join(lines))
 
