@@ -61,6 +61,7 @@ class MemoryProducer:
         value: bytes | str | None = None,
         key: bytes | str | None = None,
         partition: int = -1,
+        callback: DeliveryCallback | None = None,  # noqa: ARG002 # the client's other name for on_delivery
         on_delivery: DeliveryCallback | None = None,
         timestamp: int = 0,
         headers: Any = None,

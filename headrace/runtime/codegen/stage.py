@@ -262,11 +262,13 @@ class StageCode:
         if "(" in value:  # encoded outside of the inner try, which is only for a full queue
             encoded = self.variable("bytes")
             self.line(f"{encoded} = {value}")
-        arguments = ", ".join(f"{name}={text}" for name, text in given.items())
+        # By position, because keywords cost time; None twice is for the callbacks in between.
+        partition, timestamp = given.get("partition", "-1"), given.get("timestamp", "0")
+        call = f"({topic}, {encoded}, {given['key']}, {partition}, None, None, {timestamp}, {given['headers']})"
         with self.block("try:"):
-            self.line(f"produce({topic}, {encoded}, {arguments})")
+            self.line(f"produce{call}")
         with self.block("except BufferError:"):
-            self.line(f"produce_later({topic}, {encoded}, {arguments})")
+            self.line(f"produce_later{call}")
 
 
 def _encoded(scope: Scope, value_format: Format) -> str:

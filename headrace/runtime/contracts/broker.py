@@ -123,11 +123,15 @@ class Producer(Protocol):
         value: bytes | None = None,
         key: bytes | str | None = None,
         partition: int = -1,
+        callback: DeliveryCallback | None = None,
         on_delivery: DeliveryCallback | None = None,
         timestamp: int = 0,
         headers: Any = None,
     ) -> None:
         """Enqueue one record; returns at once.
+
+        Generated code calls it by position: keywords cost some 0.3 µs a record. `callback` is the client's other
+        name for `on_delivery`; nobody gives it.
 
         Raises:
             BufferError: the local queue is full; `poll` and call again.

@@ -72,6 +72,10 @@ class Program:
             for entry in self._entries
             if entry.source.pattern
         }
+        topics_read = {topic for entry in self._entries for topic in entry.source.topics}
+        self._only_topic = (
+            topics_read.pop() if len(topics_read) == 1 and not self._patterns else None
+        )
         self._producer = producer
         self._values = values
         self._topics = topics
@@ -92,12 +96,11 @@ class Program:
         Raises:
             HeadraceError: something that is not one record's failure.
         """
-        names = [message.topic() for message in messages]
-        distinct = set(names)
-        if len(distinct) == 1:
-            for function in self.functions(names[0]):
+        if self._only_topic is not None:
+            for function in self.functions(self._only_topic):
                 function(messages)
             return
+        names = [message.topic() for message in messages]
         by_topic: dict[str, list[Message]] = {name: [] for name in names}
         for name, message in zip(names, messages, strict=True):
             by_topic[name].append(message)
@@ -126,11 +129,11 @@ class Program:
                 found[output] = found.get(output, 0) + count
         return found
 
-    def produce_later(self, topic: str, value: bytes | None, **given: Any) -> None:
+    def produce_later(self, *given: Any, **named: Any) -> None:
         """Enqueue a record, waiting for room in the queue; the client bounds the wait by its delivery time-out."""
         while True:
             try:
-                self._producer.produce(topic, value, **given)
+                self._producer.produce(*given, **named)
             except BufferError:
                 self._producer.poll(PRODUCE_WAIT_S)
             else:

@@ -57,14 +57,16 @@ def limited_produce(producer: Producer, limits: Mapping[str, int], largest: int)
         return
     produce = producer.produce
 
-    def checked(topic: str, value: bytes | None = None, **given: Any) -> None:
+    def checked(
+        topic: str, value: bytes | None = None, key: Any = None, *given: Any, **named: Any
+    ) -> None:
         limit = smaller.get(topic)
         if limit is not None:
-            size = len(value or b"") + len(given.get("key") or b"") + RECORD_OVERHEAD_BYTES
+            size = len(value or b"") + len(key or b"") + RECORD_OVERHEAD_BYTES
             if size > limit:
                 raise RecordError(
                     f"the record has {size} bytes, and topic '{topic}' takes {limit} (max.message.bytes)"
                 )
-        produce(topic, value, **given)
+        produce(topic, value, key, *given, **named)
 
     producer.produce = checked  # type: ignore[method-assign] # generated code takes what is there
