@@ -176,14 +176,12 @@ class Checker:
 
     def _access(self, node: ast.Attribute | ast.Subscript) -> None:
         self._check_links(node)
-        if path := path_of(node):
+        if not _can_have(node.value, node):
+            raise self.fail("a value that is written out here has no such part", node)
+        path = path_of(node)
+        if path and path[0] not in CONSTANTS:
             self.read(path, node)
             return
-        is_field = isinstance(node, ast.Attribute) or is_text(node.slice)
-        if isinstance(node.value, _WITHOUT_FIELDS if is_field else _WITHOUT_INDEX) and not (
-            is_text(node.value) and not is_field
-        ):
-            raise self.fail("a value that is written out here has no such part", node)
         self.visit(node.value)
         if isinstance(node, ast.Subscript) and not is_text(node.slice):
             self._subscript(node.slice)
@@ -311,6 +309,15 @@ class Checker:
                 raise self.fail(
                     "a loop gives names: for x in ..., or for name, value in ...", target
                 )
+
+
+def _can_have(value: ast.expr, part: ast.Attribute | ast.Subscript) -> bool:
+    """Whether what is written out can have a field or an item; Python warns where generated code asks a number for one."""
+    if isinstance(value, ast.Name):
+        return value.id not in CONSTANTS
+    if isinstance(part, ast.Attribute) or is_text(part.slice):
+        return not isinstance(value, _WITHOUT_FIELDS)
+    return is_text(value) or not isinstance(value, _WITHOUT_INDEX)
 
 
 def _is_null(node: ast.expr) -> bool:

@@ -54,7 +54,8 @@ class Source:
 
     def _syntax_error(self, error: SyntaxError) -> ExpressionError:
         said = error.msg.removeprefix("f-string: ")
-        offset = (error.offset or 1) - 1
+        is_at_end = not error.offset or (error.lineno or 1) > 1
+        offset = len(self.text) if is_at_end else (error.offset or 1) - 1
         if "too many nested" in said:
             return self.fail(_too_deep(), offset)
         if "must be parenthesized" in said:

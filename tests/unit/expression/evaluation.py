@@ -3,6 +3,7 @@
 import itertools
 import linecache
 from collections.abc import Mapping
+from types import TracebackType
 from typing import Any
 
 from headrace.runtime.expression import FUNCTIONS, NAMES, Expression, Template, explain
@@ -58,8 +59,13 @@ def explained(
     try:
         value = evaluate(text, event, result)
     except Exception as error:
-        traceback = error.__traceback__
-        while traceback is not None and traceback.tb_frame.f_code.co_name != "stage":
-            traceback = traceback.tb_next
-        return explain(error, traceback, spelled)
+        return explain(error, stage_frame(error), spelled)
     raise AssertionError(f"{text} did not fail, its value is {value!r}")
+
+
+def stage_frame(error: BaseException) -> TracebackType | None:
+    """The entry of the generated function in a traceback."""
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_frame.f_code.co_name != "stage":
+        traceback = traceback.tb_next
+    return traceback

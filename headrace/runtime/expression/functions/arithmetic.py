@@ -35,7 +35,7 @@ def repeat(value: Any, times: Any) -> Any:
     if type(times) in (str, list) and type(value) in _WHOLE:
         value, times = times, value
     if type(times) not in _WHOLE:
-        raise refuse("repeat", "a whole number of times", times)
+        raise TypeError  # as Python does; explain says the rule of `needs`
     if type(value) is str:
         if len(value) * times > RESULT_CHARACTERS_MAX:
             raise EvaluationError(f"repeated text has at most {RESULT_CHARACTERS_MAX:,} characters")
@@ -43,7 +43,7 @@ def repeat(value: Any, times: Any) -> Any:
         if len(value) * times > RESULT_ELEMENTS_MAX:
             raise EvaluationError(f"a repeated list has at most {RESULT_ELEMENTS_MAX:,} elements")
     else:
-        raise refuse("repeat", "text or a list", value)
+        raise TypeError
     return value * times
 
 
@@ -113,5 +113,5 @@ FUNCTIONS: Final[tuple[Function, ...]] = (
         "float", float, "float", arguments=(1, 1), needs="float needs a number, or text that is one"
     ),
     function("bool", bool, "boolean", arguments=(1, 1)),
-    function("repeat", repeat),
+    function("repeat", repeat, needs="repeat needs text or a list, and a whole number of times"),
 )
