@@ -7,7 +7,14 @@ import re2
 
 from headrace.runtime.brokers import connect
 from headrace.runtime.clock import Clock, ManualClock
-from headrace.runtime.contracts.broker import Admin, Broker, NewTopic, Producer, ProducerSettings
+from headrace.runtime.contracts.broker import (
+    Admin,
+    Broker,
+    Message,
+    NewTopic,
+    Producer,
+    ProducerSettings,
+)
 from headrace.runtime.environment import Values
 from headrace.runtime.errors import ClosedError, RestartError, SettingsError
 from headrace.runtime.flow import Flow, did_you_mean
@@ -37,10 +44,17 @@ ROUNDS_MAX: Final = 10_000
 WORKER: Final = "test"
 
 
+class CommitFaults(Protocol):
+    """What can be made to go wrong with the broker in memory."""
+
+    def fail_next_commit(self) -> None: ...
+
+
 class MemoryEngine(Broker, Protocol):
-    """What the driver needs of the broker in memory beyond the contract: a clock that it moves."""
+    """What a test needs of the broker in memory beyond the contract."""
 
     clock: ManualClock
+    faults: CommitFaults
 
 
 class GivenValues(Values):
@@ -105,6 +119,7 @@ class Driver:
         self._worker_clock = WorkerClock(clock)
         self._values = values or GivenValues({}, {})
         self._members: list[Member] = []
+        self._own: set[tuple[str, int, int]] = set()
         self._is_closed = False
         self._admin: Admin = broker.admin()
         self._create(topics or {})
@@ -185,6 +200,7 @@ class Driver:
                 value,
                 key=key,
                 partition=-1 if partition is None else partition,
+                on_delivery=self._note_own,
                 timestamp=timestamp or 0,
                 headers=list(headers) or None,
             )
@@ -193,6 +209,10 @@ class Driver:
                 raise
             raise SettingsError(f"the record for '{topic}' was not taken: {error}") from error
         self._producer.flush(10.0)
+
+    def _note_own(self, error: object, message: Message) -> None:
+        if error is None:
+            self._own.add((message.topic(), message.partition(), message.offset()))
 
     def _create_matching(self, topic: str) -> None:
         patterns = [
@@ -261,6 +281,10 @@ class Driver:
         self._members.clear()
         self._start()
 
+    def fail_next_commit(self) -> None:
+        """Let the broker in memory refuse the next commit; the worker aborts, and tries again."""
+        cast("MemoryEngine", self._broker).faults.fail_next_commit()
+
     # ---- records out
 
     def topics(self) -> tuple[str, ...]:
@@ -276,6 +300,14 @@ class Driver:
         """The committed records of a topic from the `begin`-th on that was seen, by partition and offset."""
         self._check_open()
         return [read_record(message) for message in self._reader.read(topic)[begin:]]
+
+    def written(self, topic: str) -> list[TestRecord]:
+        """The committed records of a topic without those that `send` wrote."""
+        return [
+            record
+            for record in self.received(topic)
+            if (record.topic, record.partition, record.offset) not in self._own
+        ]
 
     def dead_letters(self, flow: str, begin: int = 0) -> list[DeadLetter]:
         """The committed dead letters of a flow, likewise."""
