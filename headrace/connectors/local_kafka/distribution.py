@@ -12,15 +12,29 @@ from headrace.connectors.local_kafka.class_data import ClassData
 from headrace.connectors.local_kafka.errors import LocalKafkaUnavailableError
 from headrace.connectors.local_kafka.jars import (
     KAFKA_VERSION,
-    Progress,
     cached_jars,
     is_complete,
     maven_fetch,
 )
 from headrace.connectors.local_kafka.java import JAVA_VERSION_MIN, Java, find_java
 from headrace.connectors.local_kafka.places import cache_home, find_program
+from headrace.runtime.contracts.local_broker import Progress
 
 IMAGE = f"apache/kafka:{KAFKA_VERSION}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One run of one of Kafka's programs.
+
+    `arguments` are Java's. The program may read and write `folder`, and is reached at `port` of 127.0.0.1. `name` is
+    unique on this machine.
+    """
+
+    arguments: Sequence[str]
+    folder: Path
+    name: str
+    port: int | None = None
 
 
 class Distribution(Protocol):
@@ -37,13 +51,8 @@ class Distribution(Protocol):
     def class_data(self) -> ClassData | None:
         """The archive of loaded classes that makes a start faster, where there can be one."""
 
-    def command(
-        self, folder: Path, arguments: Sequence[str], port: int | None, name: str
-    ) -> list[str]:
-        """The command that runs `java arguments` with Kafka's classes.
-
-        It may read and write `folder`. `name` is unique on this machine while the command runs; `port` is to be reachable.
-        """
+    def command(self, run: Run) -> list[str]:
+        """What starts it."""
 
     def kill_command(self, name: str) -> list[str]:
         """What else must run to end it at once, beside killing the process of `command`; empty for nothing."""
@@ -59,11 +68,9 @@ class JavaDistribution:
     class_data: ClassData | None = None
     listen_host: str = "127.0.0.1"
 
-    def command(
-        self, folder: Path, arguments: Sequence[str], port: int | None, name: str
-    ) -> list[str]:  # only a container is told these
+    def command(self, run: Run) -> list[str]:
         classpath = os.pathsep.join(map(str, self.jars))
-        return [str(self.java.path), *self.java.quiet_flags, "-cp", classpath, *arguments]
+        return [str(self.java.path), *self.java.quiet_flags, "-cp", classpath, *run.arguments]
 
     def kill_command(self, name: str) -> list[str]:  # noqa: ARG002 # only a container has a name
         return []
@@ -81,15 +88,20 @@ class DockerDistribution:
     class_data: ClassData | None = None
     listen_host: str = "0.0.0.0"  # noqa: S104 # inside of the container; outside it is bound to loopback
 
-    def command(
-        self, folder: Path, arguments: Sequence[str], port: int | None, name: str
-    ) -> list[str]:
-        published = [] if port is None else ["--publish", f"127.0.0.1:{port}:{port}"]
+    def command(self, run: Run) -> list[str]:
+        published = [] if run.port is None else ["--publish", f"127.0.0.1:{run.port}:{run.port}"]
         owner = f"{os.getuid()}:{os.getgid()}"
         return [
-            *(str(self.docker), "run", "--rm", "--name", name, "--user", owner, *published),
-            *("--volume", f"{folder}:{folder}", "--workdir", str(folder), "--entrypoint", "java"),
-            *(IMAGE, "-cp", "/opt/kafka/libs/*", *arguments),
+            *(str(self.docker), "run", "--rm", "--name", run.name, "--user", owner, *published),
+            *(
+                "--volume",
+                f"{run.folder}:{run.folder}",
+                "--workdir",
+                str(run.folder),
+                "--entrypoint",
+                "java",
+            ),
+            *(IMAGE, "-cp", "/opt/kafka/libs/*", *run.arguments),
         ]
 
     def kill_command(self, name: str) -> list[str]:

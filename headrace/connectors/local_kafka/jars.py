@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from headrace.connectors.local_kafka.errors import LocalKafkaUnavailableError
+from headrace.runtime.contracts.local_broker import Progress
 
 KAFKA_VERSION = "4.3.1"
 HERE = Path(__file__).parent
@@ -18,8 +19,6 @@ POM = HERE / "pom.xml"
 PINS = HERE / "jars.sha256"
 RECEIPT = "sizes.json"
 FETCH_TIMEOUT_S = 900
-
-Progress = Callable[[str], None]
 
 
 def read_pins(path: Path = PINS) -> dict[str, str]:

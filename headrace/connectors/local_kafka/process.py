@@ -191,8 +191,10 @@ def process_identity(pid: int) -> str | None:
     except OSError:
         return None if Path("/proc/self/stat").exists() else _identity_by_ps(pid)
     fields = status.rpartition(")")[2].split()
-    state, started_ticks = fields[0], fields[19]
-    return None if state in {"Z", "X"} else f"{boot}:{started_ticks}"
+    state, threads, started_ticks = fields[0], int(fields[17]), fields[19]
+    # A zombie whose other threads have not ended yet still holds its files, and with them the lock of the data folder.
+    has_ended = state in {"Z", "X"} and threads <= 1
+    return None if has_ended else f"{boot}:{started_ticks}"
 
 
 def _identity_by_ps(pid: int) -> str | None:
