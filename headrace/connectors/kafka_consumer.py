@@ -16,7 +16,7 @@ What makes them safe:
 """
 
 # ruff: noqa: SLF001 # public error codes of the client begin with an underscore
-# ruff: noqa: S101 # asserts mark mistakes of the engine
+# asserts mark mistakes of the engine
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, cast
@@ -56,6 +56,7 @@ from headrace.runtime.errors import (
 GroupProtocol = Literal["classic", "consumer"]
 
 _COUNT_MAX = 1_000_000
+_TOPICS_TIMEOUT_S = 1.0
 _SEEK_ATTEMPTS = 250
 _SEEK_PAUSE_S = 0.02
 _ERROR_OF = Message.error
@@ -108,6 +109,8 @@ class KafkaConsumer:
         self._failure: BaseException | None = None  # raised by the listener
         self._errors: list[tuple[KafkaError, Message | None]] = []  # in the stream, not raised yet
         self._is_rebalanced = False
+        self._is_doubtful = False  # whether every topic still exists
+        self._is_closing = False
         self._is_closed = False
         self._has_joined = False
         self._open(choice.first(settings.protocol))
@@ -131,8 +134,9 @@ class KafkaConsumer:
     def subscribe(self, topics: Sequence[str], listener: RebalanceListener) -> None:
         self._check_open()
         self._topics, self._listener = list(topics), listener
+        self._is_doubtful = True
         self._client.subscribe(
-            self._topics,
+            [_whole_names(name) for name in topics],
             on_assign=self._on_assign,
             on_revoke=self._on_revoke,
             on_lost=self._on_lost,
@@ -166,6 +170,7 @@ class KafkaConsumer:
         messages = self._poll(min(count, _COUNT_MAX), timeout_s)
         if (
             self._is_rebalanced
+            or self._is_doubtful
             or self._fresh
             or self._floors
             or self._errors
@@ -220,6 +225,7 @@ class KafkaConsumer:
         self._renewed.clear()
         try:
             self._raise_what_happened()
+            self._check_topics()
             if again:
                 self.seek(again)
         except BaseException:
@@ -251,6 +257,30 @@ class KafkaConsumer:
         if self._log.fatal is not None:
             self._raise_for(self._log.fatal, None)
 
+    def _check_topics(self) -> None:
+        """Look for topics that are missing, after joining and when partitions went away.
+
+        With the next-generation group protocol the brokers say nothing about a topic that does not
+        exist, or not any more: its partitions are just revoked.
+        """
+        if not self._is_doubtful or self._log.is_down:
+            return
+        try:
+            existing = self._client.list_topics(timeout=_TOPICS_TIMEOUT_S).topics
+        except KafkaException as exception:
+            self._log.on_error(kafka_error(exception))
+            return
+        self._is_doubtful = False
+        for name in self._topics:
+            if not name.startswith("^") and name not in existing:
+                raise self._missing(name)
+
+    def _missing(self, topic: str | None) -> HeadraceError:
+        return RestartError(
+            f"topic '{topic}' does not exist, and group '{self._settings.group}' reads it; "
+            "was it deleted? create it and start again"
+        )
+
     def _raise_for(self, error: KafkaError, message: Message | None) -> None:
         """Raise what an error in the stream asks for; return when it passes by itself."""
         code = error.code()
@@ -267,11 +297,7 @@ class KafkaConsumer:
                 f"'{self._settings.instance_id}' ({error.str()})"
             )
         if code in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC):
-            topic = message.topic() if message else None
-            raise RestartError(
-                f"topic '{topic}' does not exist, and group '{group}' reads it; "
-                "was it deleted? create it and start again"
-            )
+            raise self._missing(message.topic() if message else None)
         if error.fatal() or code in REFUSED_FOR_GOOD:
             raise RestartError(f"group '{group}' cannot go on reading: {error.str()}")
         if self._log.is_outage(error):
@@ -333,7 +359,7 @@ class KafkaConsumer:
         partitions: list[ClientPartition],
         tell: Callable[[Sequence[TopicPartition]], None],
     ) -> None:
-        self._is_rebalanced = True
+        self._is_rebalanced = self._is_doubtful = True
         names = [TopicPartition(one.topic, one.partition) for one in partitions]
         names = [one for one in names if one in self._assigned]
         if names:
@@ -458,17 +484,24 @@ class KafkaConsumer:
     # The end
 
     def close(self) -> None:
-        if self._is_closed:
+        if self._is_closed or self._is_closing:
             return
-        self._is_closed = True
-        self._client.close()
-        self._assigned.clear()
-        self._forget(_offsets(self._snapshot))
-        self._sought.clear()
-        self._held = []
+        self._is_closing = True
+        try:
+            # Runs the listener, which may commit for the last time: not closed before it returns.
+            self._client.close()
+        finally:
+            self._is_closed = True
+            self._take_note_of_leaving()
         if self._failure is not None:
             failure, self._failure = self._failure, None
             raise failure
+
+    def _take_note_of_leaving(self) -> None:
+        self._forget(list(self._assigned))
+        self._assigned.clear()
+        self._sought.clear()
+        self._snapshot, self._held = [], []
 
     def _check_open(self) -> None:
         if self._is_closed:
@@ -483,7 +516,8 @@ def consumer_configuration(
 ) -> dict[str, Any]:
     """The client's configuration, without its callbacks.
 
-    The fetcher sleeps `fetch.queue.backoff.ms` whenever its queue is full; at the client's default
+    A seek or a resume is not served before the fetch under way is answered, which on a quiet topic
+    takes `fetch.wait.max.ms`. The fetcher sleeps `fetch.queue.backoff.ms` whenever its queue is full; at the client's default
     of a second that halves the throughput. The queue's bound, `queued.max.messages.kbytes`, is
     64 MiB.
     """
@@ -492,6 +526,7 @@ def consumer_configuration(
         "queued.min.messages": 400_000,
         "queued.max.messages.kbytes": 65_536,
         "fetch.message.max.bytes": 4 << 20,
+        "fetch.wait.max.ms": 100,
         "topic.metadata.refresh.interval.ms": 30_000,
     }
     configuration |= client_settings(client, "consumer")
@@ -515,6 +550,11 @@ def consumer_configuration(
             "heartbeat.interval.ms": max(settings.session_timeout_ms // 10, 1),
         }
     return configuration
+
+
+def _whole_names(topic: str) -> str:
+    """A pattern that stands for whole names with either group protocol."""
+    return f"^({topic[1:]})$" if topic.startswith("^") else topic
 
 
 def _partition_of(message: Message) -> TopicPartition:
