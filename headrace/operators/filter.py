@@ -64,9 +64,7 @@ class Filter(InlineAction):
 
     def emit(self, code: Code) -> None:
         if self.config.where is not None:
-            with code.block(f"if {code.expression(self.config.where)}:"):
-                code.visited("passed")
-                code.forward(code.event, is_unchanged=True)
+            self._pass_if(code, code.expression(self.config.where))
             return
         fields = (
             [self.config.field] if isinstance(self.config.field, str) else self.config.field or []
@@ -80,11 +78,14 @@ class Filter(InlineAction):
             found = code.constant(compile_pattern(self.config.pattern or "").search, "found")
             tests = [f"{found}({as_text}({code.event}[{name!r}])) is not None" for name in fields]
         condition = " or ".join(tests)
-        with code.block(
-            f"if not ({condition}):" if self.config.reject_matches else f"if {condition}:"
-        ):
+        self._pass_if(code, f"not ({condition})" if self.config.reject_matches else condition)
+
+    def _pass_if(self, code: Code, condition: str) -> None:
+        with code.block(f"if {condition}:"):
             code.visited("passed")
             code.forward(code.event, is_unchanged=True)
+        with code.block("else:"):
+            code.visited("dropped")
 
 
 def compile_pattern(pattern: str) -> "re2._Regexp":

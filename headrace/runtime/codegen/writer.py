@@ -15,6 +15,8 @@ INDENTS_MAX = 40
 """Deeper stages become functions: Python refuses more than 100 levels of indentation."""
 TRIES_MAX = 12
 """Likewise: Python refuses more than 20 nested `for` and `try` blocks."""
+STAGES_MAX = 40
+"""Likewise: writing a stage inside of another is a recursion of this writer."""
 
 
 def write_module(label: str, entries: Sequence[Entry], *, coverage: bool = False) -> Module:
@@ -42,13 +44,15 @@ class Writer:
         self.places: dict[int, LinePlace] = {}
         self.indent = 0
         self.tries = 0
+        self.stages = 0
         self.constants: dict[str, object] = {}
         self.env: dict[str, str] = {}
         self.secrets: dict[str, str] = {}
         self.spelled: dict[str, str] = {"event": "event", "message": "message"}
         self.outputs: list[tuple[str, str]] = []
         self.routes: list[tuple[str, str, str]] = []
-        self.functions: dict[tuple[str, str], StageFunction] = {}
+        self.functions: dict[tuple[str, str, str], StageFunction] = {}
+        self.inlined: set[tuple[str, str, str]] = set()
         self.unwritten: list[tuple[Entry, Node]] = []
         self.place: LinePlace | None = None
         self.schemas: set[str] = set()
@@ -63,12 +67,10 @@ class Writer:
         self._decode()
         self.indent = 0
         handlers = {
-            (entry.graph.flow.name, handler): entry
+            entry.key(handler): self.function(entry, entry.graph.by_name[handler])
             for entry in self.entries
             for handler in handlers_of(entry)
         }
-        for (_, handler), entry in handlers.items():
-            self.function(entry, entry.graph.by_name[handler])
         while self.unwritten:
             self._write_function(*self.unwritten.pop(0))
         return Module(
@@ -81,7 +83,7 @@ class Writer:
             secrets=self.secrets,
             spelled=self.spelled,
             outputs=tuple(self.outputs),
-            handlers={key: self.functions[key] for key in handlers},
+            handlers=handlers,
             routes=tuple(self.routes),
             schemas=frozenset(self.schemas),
         )
@@ -95,6 +97,7 @@ class Writer:
 
     @contextmanager
     def block(self, header: str) -> Iterator[None]:
+        """Lines that belong to `header`; an `else:` without any is left out."""
         self.line(header)
         is_try = header.startswith(("for ", "try:", "while "))
         self.indent += 1
@@ -102,7 +105,11 @@ class Writer:
         before = len(self.lines)
         yield
         if len(self.lines) == before:
-            self.line("pass")
+            if header == "else:":
+                self.places.pop(len(self.lines), None)
+                self.lines.pop()
+            else:
+                self.line("pass")
         self.indent -= 1
         self.tries -= is_try
 
@@ -188,6 +195,7 @@ class Writer:
         is_shared = len(self.entries) > 1
         scope = Scope(
             is_owned=not is_shared,
+            is_shared=is_shared,
             raw=None if entry.is_link and entry.carries_bytes else "value",
             raw_format=entry.value_format,
         )
@@ -206,7 +214,7 @@ class Writer:
             if source.key is not None:
                 text = code.expression(source.key)
                 key = self.variable("key", "key")
-                self.line(f"{key} = {text}")
+                self.line(f"{key} = run_key({text})")
                 code.scope = replace(code.scope, key=key, is_key_set=True)
             if source.timestamp is not None:
                 text = code.expression(source.timestamp)
@@ -216,9 +224,7 @@ class Writer:
             if entry.graph.flow.input:
                 code.check_input(entry.graph.flow.input)
             if "trigger.event" in entry.graph.wanted[entry.node.name]:
-                code.scope = replace(
-                    code.scope.with_result("trigger.event", "event"), is_owned=False
-                )
+                code.scope = code.scope.with_result("trigger.event", "event")
         return code.scope
 
     def _enter_link(self, entry: Entry, scope: Scope) -> Scope:
@@ -231,12 +237,20 @@ class Writer:
             for name in names:
                 variable = self.variable("result", name)
                 self.line(f"{variable} = {crossed}.get({name!r})")
-                scope = scope.with_result(name, variable)
+                scope = replace(scope, results={**scope.results, name: variable})
         return scope
 
     # ---- stages
 
-    def stage(self, entry: Entry, node: Node, scope: Scope, *, is_entry: bool = False) -> None:
+    def stage(
+        self,
+        entry: Entry,
+        node: Node,
+        scope: Scope,
+        *,
+        is_entry: bool = False,
+        is_function: bool = False,
+    ) -> None:
         """Write what one stage does with the event of this scope: inline, as a call, or as a record to its link topic."""
         code = StageCode(self, entry, node, scope)
         if node.is_linked and not is_entry:
@@ -244,13 +258,18 @@ class Writer:
                 code.link()
             return
         inputs = entry.graph.inputs[node.name]
-        too_deep = self.indent > INDENTS_MAX or self.tries > TRIES_MAX
-        if not is_entry and (len(inputs) > 1 or too_deep):
+        too_deep = (
+            self.indent > INDENTS_MAX or self.tries > TRIES_MAX or self.stages > STAGES_MAX
+        )
+        # Several routes of one branch may lead here: written out for each, the code would double with every such branch.
+        is_written = entry.key(node.name) in self.inlined
+        if not (is_entry or is_function) and (len(inputs) > 1 or too_deep or is_written):
             function = self.function(entry, node)
             given = function.arguments(code.place.variables)
             with self.at(code.place):
                 self.line(f"{function.name}(message, {', '.join((scope.event, *given))})")
             return
+        self.inlined.add(entry.key(node.name))
         self._body(entry, node, scope)
 
     def _body(self, entry: Entry, node: Node, scope: Scope) -> None:
@@ -258,8 +277,10 @@ class Writer:
         assert isinstance(action, InlineAction), action
         self._mark(entry, node)
         code = StageCode(self, entry, node, scope)
+        self.stages += 1
         with self.at(code.place):
             action.emit(code)
+        self.stages -= 1
 
     def _mark(self, entry: Entry, node: Node) -> None:
         if self.is_covered:
@@ -269,20 +290,20 @@ class Writer:
         """Write the stages that get every output of a stage, each with failures of its own."""
         wanted = entry.graph.wanted
         if any(f"results.{node.name}" in wanted[name] for name in node.out):
-            scope = replace(scope.with_result(f"results.{node.name}", scope.event), is_owned=False)
+            scope = scope.with_result(f"results.{node.name}", scope.event)
         targets = [entry.graph.by_name[name] for name in node.out]
         if len(targets) == 1:
             self.stage(entry, targets[0], scope)
             return
         for target in targets:
             with self.attempt():
-                self.stage(entry, target, replace(scope, is_owned=False))
+                self.stage(entry, target, scope.shared())
 
     # ---- functions
 
     def function(self, entry: Entry, node: Node) -> StageFunction:
         """The function of a stage; it is written after the loop."""
-        key = (entry.graph.flow.name, node.name)
+        key = entry.key(node.name)
         if key not in self.functions:
             self.count += 1
             identifier = "".join(c if c.isalnum() and c.isascii() else "_" for c in node.name)
@@ -297,9 +318,9 @@ class Writer:
         return self.functions[key]
 
     def _write_function(self, entry: Entry, node: Node) -> None:
-        function = self.functions[(entry.graph.flow.name, node.name)]
+        function = self.functions[entry.key(node.name)]
         given = dict(function.parameters)
-        self.indent = self.tries = 0
+        self.indent = self.tries = self.stages = 0
         self.lines += ["", ""]
         self.line(
             f"def {function.name}(message, event{''.join(f', {p}=None' for p in given.values())}):"
@@ -308,6 +329,7 @@ class Writer:
         key, timestamp = given.pop("key", None), given.pop("timestamp", None)
         scope = Scope(
             is_owned=False,
+            is_shared=True,
             key=key,
             is_key_set=key is not None,
             timestamp=timestamp,
@@ -315,6 +337,6 @@ class Writer:
             results=given,
         )
         before = len(self.lines)
-        self._body(entry, node, scope)
+        self.stage(entry, node, scope, is_function=True)
         if len(self.lines) == before:
             self.line("pass")
