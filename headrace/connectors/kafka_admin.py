@@ -46,11 +46,23 @@ Answer = TypeVar("Answer")
 # The client's own limit is the same; this one is for a client that does not keep it.
 _FUTURE_TIMEOUT_S = ANSWER_TIMEOUT_S + 2
 _VISIBILITY_PAUSE_S = 0.02
+_SETTLING_PAUSE_S = 0.1
 _INTERNAL_TOPICS = frozenset(
     {"__cluster_metadata", "__consumer_offsets", "__share_group_state", "__transaction_state"}
 )
 _UNSTABLE = frozenset({KafkaError.UNSTABLE_OFFSET_COMMIT})
 _UNKNOWN_TOPIC = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC})
+# The cluster is about to agree on who leads or coordinates: shortly after a start, a creation, a move.
+_SETTLING = frozenset(
+    {
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NOT_CONTROLLER,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+    }
+)
 
 
 class KafkaAdmin:
@@ -187,8 +199,10 @@ class KafkaAdmin:
         self._until_known(lambda known: known.get(name, 0) >= count)
 
     def delete_records(self, before: Mapping[TopicPartition, int]) -> None:
-        if not before:
-            return
+        if before:
+            self._settled(lambda: self._delete_records(before))
+
+    def _delete_records(self, before: Mapping[TopicPartition, int]) -> None:
         answers = self._open().delete_records(
             [ClientPartition(*one, offset) for one, offset in before.items()],
             operation_timeout=ANSWER_TIMEOUT_S,
@@ -241,8 +255,11 @@ class KafkaAdmin:
     def _listed(
         self, partitions: list[TopicPartition], at: OffsetSpec
     ) -> dict[TopicPartition, int]:
-        if not partitions:
-            return {}
+        return self._settled(lambda: self._list(partitions, at)) if partitions else {}
+
+    def _list(
+        self, partitions: list[TopicPartition], at: OffsetSpec
+    ) -> dict[TopicPartition, int]:
         answers = self._open().list_offsets(
             {ClientPartition(*one): at for one in partitions},
             isolation_level=IsolationLevel.READ_COMMITTED,
@@ -261,6 +278,9 @@ class KafkaAdmin:
         The very first positions may show up some milliseconds after their transaction; a member
         that needs to know asks `Consumer.committed`.
         """
+        return self._settled(lambda: self._group_positions(group))
+
+    def _group_positions(self, group: str) -> dict[TopicPartition, int]:
         deadline_s = self._clock.monotonic_s() + ANSWER_TIMEOUT_S
         while True:
             answers = self._open().list_consumer_group_offsets(
@@ -283,10 +303,26 @@ class KafkaAdmin:
             self._clock.sleep(_VISIBILITY_PAUSE_S)
 
     def delete_group(self, group: str) -> None:
+        self._settled(lambda: self._delete_group(group))
+
+    def _delete_group(self, group: str) -> None:
         answers = self._open().delete_consumer_groups([group], request_timeout=ANSWER_TIMEOUT_S)
         self._wait(f"forget group '{group}'", answers[group], {KafkaError.GROUP_ID_NOT_FOUND})
 
     # Asking
+
+    def _settled(self, ask: Callable[[], Answer]) -> Answer:
+        """Ask again, for as long as an answer may take, while the cluster settles."""
+        deadline_s = self._clock.monotonic_s() + ANSWER_TIMEOUT_S
+        while True:
+            try:
+                return ask()
+            except HeadraceError as error:
+                cause = error.__cause__
+                code = kafka_error(cause).code() if isinstance(cause, KafkaException) else None
+                if code not in _SETTLING or self._clock.monotonic_s() > deadline_s:
+                    raise
+            self._clock.sleep(_SETTLING_PAUSE_S)
 
     def _metadata(self) -> Any:
         try:

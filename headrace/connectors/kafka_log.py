@@ -38,8 +38,8 @@ class KafkaLog:
         self.fatal: KafkaError | None = None
 
     def log(self, level: int, _format: str, facility: str, _client: str, line: str) -> None:
-        """The client's `logger` protocol; a line about one connection is for debugging only."""
-        if facility in _CONNECTION_LINES:
+        """The client's `logger` protocol; lines about one connection and about retries are for debugging only."""
+        if facility in _CONNECTION_LINES or line.endswith("retrying"):
             level = logging.DEBUG
         self._logger.log(level, "%s: %s", self._name, line)
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from importlib.metadata import entry_points
 
+from headrace.runtime.clock import Clock
 from headrace.runtime.contracts.broker import Broker
 from headrace.runtime.errors import SettingsError
 
@@ -21,4 +22,11 @@ def connect(engine: str, brokers: str, client: Mapping[str, str]) -> Broker:
             f"there is no engine '{engine}'; installed are {', '.join(sorted(points))}"
         )
     broker: Broker = points[engine].load()(brokers, client)
+    return broker
+
+
+def memory_broker(clock: Clock) -> Broker:
+    """A broker in this process's memory that goes by this clock."""
+    (point,) = [point for point in entry_points(group=GROUP) if point.name == "memory"]
+    broker: Broker = point.load()(clock=clock)
     return broker

@@ -42,6 +42,7 @@ class MemberStatistics:
     aborts: int = 0
     rejoins: int = 0
     last_record_s: float = 0.0
+    last_commit_s: float = 0.0
     assignment: frozenset[TopicPartition] = frozenset()
     written: dict[tuple[str, str], int] = field(default_factory=dict)
     failed: dict[tuple[str, str, str], int] = field(default_factory=dict)
@@ -181,6 +182,7 @@ class Member:
         self._dirty_since_s = None
         self._failures = 0
         self.statistics.commits += 1
+        self.statistics.last_commit_s = self._clock.monotonic_s()
         self._publish_statistics()
 
     def _publish_statistics(self) -> None:

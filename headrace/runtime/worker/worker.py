@@ -30,13 +30,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Statistics:
-    """What a worker has done since it began. `last_record_s` is on the worker's monotonic clock."""
+    """What a worker has done since it began. `last_record_s` and `last_commit_s` are on the worker's monotonic clock."""
 
     records_read: int
     commits: int
     aborts: int
     rejoins: int
     last_record_s: float
+    last_commit_s: float
     assignment: frozenset[TopicPartition]
     written: Mapping[tuple[str, str], int]
     """Records written per (flow, stage), committed or about to be."""
@@ -138,6 +139,7 @@ class Worker:
             aborts=sum(part.aborts for part in parts),
             rejoins=sum(part.rejoins for part in parts),
             last_record_s=max((part.last_record_s for part in parts), default=0.0),
+            last_commit_s=max((part.last_commit_s for part in parts), default=0.0),
             assignment=frozenset[TopicPartition]().union(*(part.assignment for part in parts)),
             written=_summed(parts, "written"),
             failed=_summed(parts, "failed"),

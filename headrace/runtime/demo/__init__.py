@@ -1,0 +1,1 @@
+"""The demonstration: a real data set, and a flow over it."""

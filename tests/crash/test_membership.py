@@ -1,0 +1,97 @@
+"""Workers that freeze, come and go, and a broker that dies: every result exactly once."""
+
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from headrace.connectors.local_kafka import LocalKafka
+from tests.crash.harness import Crash, ready
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
+
+PROTOCOLS = ["classic", "consumer"]
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_worker_that_was_frozen_past_its_session_is_fenced_and_nothing_doubles(
+    kafka_brokers: str, tmp_path: Path, protocol: str
+) -> None:
+    crash = Crash(kafka_brokers, tmp_path, group_protocol=protocol)
+    crash.feed(per_second=1_000)
+    frozen = crash.start()
+    ready(frozen)
+    other = crash.start()
+    ready(other)
+    before = crash.committed()
+
+    frozen.send_signal(signal.SIGSTOP)
+    # The other worker has everything, once every partition has moved on without the frozen one.
+    crash.wait_progress(before, partitions="all")
+    frozen.send_signal(signal.SIGCONT)
+    crash.wait_progress(crash.committed(), partitions="all")
+    crash.end_feed()
+
+    crash.wait_done()
+    crash.stop(frozen, other)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_workers_that_join_and_leave_under_load_lose_and_double_nothing(
+    kafka_brokers: str, tmp_path: Path, protocol: str
+) -> None:
+    crash = Crash(kafka_brokers, tmp_path, group_protocol=protocol)
+    crash.feed(per_second=1_500)
+    chance = random.Random(11)
+    workers = [crash.start()]
+
+    for _ in range(8):
+        workers.append(crash.start())
+        ready(workers[-1])
+        if len(workers) > 3:
+            leaving = workers.pop(chance.randrange(len(workers)))
+            crash.stop(leaving)
+    crash.end_feed()
+
+    crash.wait_done()
+    crash.stop(*workers)
+
+
+def test_a_killed_worker_that_nobody_replaces_is_taken_over_by_another(
+    kafka_brokers: str, tmp_path: Path
+) -> None:
+    crash = Crash(kafka_brokers, tmp_path)
+    crash.feed(per_second=1_000)
+    killed, other = crash.start(), crash.start()
+    ready(killed)
+    ready(other)
+
+    killed.kill()
+    killed.communicate()
+    crash.end_feed()
+
+    crash.wait_done()
+    crash.stop(other)
+
+
+def test_a_broker_that_is_killed_and_started_again_costs_nothing(
+    own_kafka: LocalKafka, tmp_path: Path
+) -> None:
+    crash = Crash(own_kafka.brokers, tmp_path)
+    crash.feed(per_second=1_000)
+    worker = crash.start()
+    ready(worker)
+    before = crash.committed()
+    crash.wait_progress(before)
+
+    for _ in range(2):
+        own_kafka.kill()
+        time.sleep(1)  # an outage has a length, and the worker lives through it
+        own_kafka.restart()
+        crash.wait_progress(crash.committed())
+    crash.end_feed()
+
+    crash.wait_done()
+    crash.stop(worker)
