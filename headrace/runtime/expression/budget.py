@@ -30,26 +30,46 @@ class Budget:
         return values
 
     def keep(self, value: Any) -> Any:
-        """`value`, which becomes part of the result; its size is taken off what may be built."""
-        if type(value) in _FREE:
+        """`value`, which becomes part of the result or is worked on; its size is taken off what may be built."""
+        kind = type(value)
+        if kind in _FREE:
             return value
-        self._take(value)
+        left = self._units - len(value) if kind is str else left_after(value, self._units)
+        if left < 0:
+            raise _too_much()
+        self._units = left
         return value
 
-    def _take(self, value: Any) -> None:
-        pending = [value]
-        while pending:
-            part = pending.pop()
-            kind = type(part)
-            if kind in _FREE:
-                continue
-            self._units -= len(part) + 1 if hasattr(part, "__len__") else 1
+    def search(self, values: Any) -> Any:
+        """`values`, in which something is looked for one by one, unless they are a map or a set."""
+        if type(values) in (list, tuple, str):
+            self._units -= len(values)
             if self._units < 0:
-                raise EvaluationError(
-                    f"a comprehension builds at most {KEPT_UNITS_MAX:,} characters and elements"
-                )
-            if kind is dict:
-                pending.extend(part)
-                pending.extend(part.values())
-            elif kind in (list, tuple, set):
-                pending.extend(part)
+                raise _too_much()
+        return values
+
+
+def left_after(value: Any, units: int) -> int:
+    """What is left of `units` after one for each character, element and part of a value; counts no further than below 0."""
+    pending = [value]
+    while pending and units >= 0:
+        part = pending.pop()
+        kind = type(part)
+        if kind in _FREE:
+            units -= 1
+        elif kind in (list, tuple, set):
+            units -= len(part) + 1
+            pending.extend(part)
+        elif kind is dict:
+            units -= len(part) + 1
+            pending.extend(part)
+            pending.extend(part.values())
+        else:
+            units -= 1 + (len(part) if kind in (str, bytes) else 0)
+    return units
+
+
+def _too_much() -> EvaluationError:
+    return EvaluationError(
+        f"a comprehension handles at most {KEPT_UNITS_MAX:,} characters and elements"
+    )

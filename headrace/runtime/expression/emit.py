@@ -12,7 +12,7 @@ from headrace.runtime.expression.formats import format_of
 from headrace.runtime.expression.functions import TABLE
 from headrace.runtime.expression.kinds import NUMERIC, kind
 from headrace.runtime.expression.limits import INLINE_EXPONENT_MAX
-from headrace.runtime.expression.loops import Comprehension, Loops
+from headrace.runtime.expression.loops import CONSTANT_TIME, Comprehension, Loops
 from headrace.runtime.expression.methods import METHODS
 from headrace.runtime.expression.precedence import OPERATORS, Level, comparison_sign
 from headrace.runtime.expression.syntax import CONSTANTS, field_of, literal_path, path_of
@@ -190,7 +190,10 @@ class Emitter:
         above = Level(Level.COMPARISON + 1)
         parts = [self.at(node.left, above)]
         for operator, right in zip(node.ops, node.comparators, strict=True):
-            parts += (comparison_sign(operator), self.at(right, above))
+            source = self.at(right, above)
+            if isinstance(operator, ast.In | ast.NotIn) and self._loops.charges(right):
+                source = f"hr_budget.search({source})"
+            parts += (comparison_sign(operator), source)
         return " ".join(parts), Level.COMPARISON
 
     def _call(self, node: ast.Call) -> str:
@@ -204,10 +207,11 @@ class Emitter:
             return (
                 f"{called.emitted}({self.comprehension(node.args[0], is_kept=not called.consumes)})"
             )
-        name, arguments = (
-            called.emitted,
-            [self._argument(argument, called.consumes) for argument in node.args],
-        )
+        name = called.emitted
+        arguments = [
+            self._argument(argument, called.consumes, is_charged=called.name not in CONSTANT_TIME)
+            for argument in node.args
+        ]
         if called.name in {"get", "has"} and (path := literal_path(node.args[1])):
             name += "_at"
             arguments[1] = f"({', '.join(map(quote, path))},)"
@@ -218,19 +222,25 @@ class Emitter:
     def _method(
         self, value: ast.expr, name: str, arguments: list[ast.expr], keywords: list[ast.keyword]
     ) -> str:
-        written = [self._argument(argument, is_consumed=False) for argument in arguments]
+        written = [self._argument(argument) for argument in arguments]
         if name in {"startswith", "endswith"} and isinstance(arguments[0], ast.Tuple | ast.List):
             written[0] = f"({', '.join(map(self.source, arguments[0].elts))},)"
         written += self._keywords(keywords)
         guard = METHODS[name].function
         if guard:
-            return f"{guard}({', '.join([self.source(value), *written])})"
-        return f"{self.at(value, Level.OPERAND)}.{name}({', '.join(written)})"
+            return f"{guard}({', '.join([self._argument(value), *written])})"
+        receiver = (
+            self._argument(value) if self._loops.charges(value) else self.at(value, Level.OPERAND)
+        )
+        return f"{receiver}.{name}({', '.join(written)})"
 
-    def _argument(self, node: ast.expr, is_consumed: bool) -> str:
+    def _argument(
+        self, node: ast.expr, is_consumed: bool = False, *, is_charged: bool = True
+    ) -> str:
         if isinstance(node, ast.GeneratorExp):
             return f"({self.comprehension(node, is_kept=not is_consumed)})"
-        return self.source(node)
+        source = self.source(node)
+        return f"hr_budget.keep({source})" if is_charged and self._loops.charges(node) else source
 
     def _keywords(self, keywords: list[ast.keyword]) -> list[str]:
         return [f"{keyword.arg}={self.source(keyword.value)}" for keyword in keywords]

@@ -47,6 +47,8 @@ class Failure:
                 return self.frame.f_locals.get(name, self.frame.f_globals.get(name, UNKNOWN))
             case ast.UnaryOp(op=ast.UAdd(), operand=operand):
                 return self.value_of(operand)
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="hr_budget")), args=[value]):
+                return self.value_of(value)
             case ast.Subscript(value=value, slice=index):
                 return self._element(self.value_of(value), self.value_of(index))
         return UNKNOWN

@@ -11,6 +11,7 @@ DEPTH_MAX: Final = 50  # of its syntax tree and of nested brackets
 LOOPS_MAX: Final = 16  # `for` clauses in one expression
 GROWTH_MAX: Final = 1_000  # how often parts of the input may be repeated in a result; see growth.py
 
+LOOP_TEXT_CHARACTERS_MAX: Final = 100  # written out in the element of a loop that has no budget
 ROUNDS_MAX: Final = 100_000  # rounds of all loops of one comprehension, the ones inside it included
 KEPT_UNITS_MAX: Final = 16_777_216  # characters and elements that a comprehension may build
 RESULT_CHARACTERS_MAX: Final = 1_048_576  # of the result of a function that can lengthen text

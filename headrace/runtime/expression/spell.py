@@ -16,7 +16,10 @@ _OPERATORS: Final[dict[str, ast.operator]] = {"hr_repeat": ast.Mult(), "hr_power
 def spell(node: ast.AST, spelled: Mapping[str, str]) -> str:
     """The node as the user would have written it, shortened when it is long. `spelled` maps generated names to the user's."""
     rewritten = _Respeller(spelled).visit(copy.deepcopy(node))
-    text = ast.unparse(rewritten).replace(f".{SAFE_MARK}", "?.")
+    try:
+        text = ast.unparse(rewritten).replace(f".{SAFE_MARK}", "?.")
+    except ValueError:  # an f-string that Python 3.11 cannot write with the quotes that are left
+        return "this expression"
     if len(text) > _SHOWN_CHARACTERS:
         return text[: _SHOWN_CHARACTERS - 3] + "..."
     return text
@@ -96,7 +99,7 @@ class _Respeller(ast.NodeTransformer):
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         match node.func:
-            case ast.Attribute(value=ast.Name(id="hr_budget"), attr="over" | "keep"):
+            case ast.Attribute(value=ast.Name(id="hr_budget"), attr="over" | "keep" | "search"):
                 return self._expression(node.args[0])
             case ast.Name(id="hr_text" | "hr_format"):
                 return self._expression(node.args[0])

@@ -52,6 +52,7 @@ def test_the_limits_are_those_of_the_code() -> None:
         limits.DEPTH_MAX,
         limits.LOOPS_MAX,
         limits.ROUNDS_MAX,
+        limits.KEPT_UNITS_MAX,
         limits.RESULT_CHARACTERS_MAX,
         limits.RESULT_ELEMENTS_MAX,
         limits.POWER_BITS_MAX,

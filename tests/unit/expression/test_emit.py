@@ -89,6 +89,35 @@ def test_a_loop_that_multiplies_shares_one_budget() -> None:
     assert source.count("hr_budget.over(") == 2
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[x.sku.upper() for x in event.items]",
+        "[f'{x.sku}-{x.n}' for x in event.items if x.sku.startswith('a') and x.n > event.n]",
+        "{x.sku: {'n': [x.n, x.n + 1]} for x in event.items}",
+        "any(lower(x.sku) == event.sku for x in event.items)",
+    ],
+)
+def test_a_loop_over_its_own_elements_has_no_budget(text: str) -> None:
+    assert "hr_budget" not in emitted(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[event.sku for x in event.items]",
+        "['" + "-" * 200 + "' + x for x in event.items]",
+        "[f'{x:>1000}' for x in event.items]",
+        "[x.replace('a', 'bbb') for x in event.items]",
+        "[x * [1] for x in event.items]",
+        "[x for x in event.items if x in event.others]",
+        "[x for x in event.items if lower(event.text) == x]",
+    ],
+)
+def test_a_loop_that_could_build_much_has_a_budget(text: str) -> None:
+    assert "hr_budget" in emitted(text)
+
+
 def test_a_loop_that_builds_text_pays_for_it() -> None:
     assert "hr_budget.keep(f" in emitted("[f'{event.currency} {x.price}' for x in event.items]")
 

@@ -91,6 +91,22 @@ EVENT: dict[str, Any] = {
         ("[y for x in [event.id] for y in x]", "x is a number, so a loop cannot go over it"),
         ("[f'{event.user}{x.b}' for x in [event.address]]", "x has no field 'b'; it has city"),
         (
+            "[y for x in event.tags for y in event.user.lower().missing]",
+            "event.user.lower() is text, so it has no field 'missing'",
+        ),
+        (
+            "[y.z for x in event.tags for y in [event.id.lower()]]",
+            "event.id is a number; .lower() is a method of text",
+        ),
+        (
+            "[x for x in event.tags if x in event.id]",
+            "nothing can be looked for in a number in x in event.id",
+        ),
+        (
+            "f'{event.tags[event.user]}'",
+            "event.tags is a list; its parts are read by position, which is a whole number",
+        ),
+        (
             "f'{event.missing}'",
             "event has no field 'missing'; it has id, user, amount, tags, nothing, address, zero",
         ),

@@ -200,6 +200,13 @@ STOPPED = [
     "flatten([event.l] * 100)",
     "uuid5('a', event.s)",
     "chunk(event.l, 0)",
+    "[event] * 100000",
+    "to_json([event.s] * 90000)",
+    "[x for x in event.l if event.s.upper() == x]",
+    "[x for x in event.l if sha256(event.s) == x]",
+    "[x for x in event.l if to_json(event) == x]",
+    "any(x in event.s for x in [str(y) for y in event.l])",
+    "sum(1 for x in range(10000) if x in event.l)",
     "int(repeat('9', 5000))",
 ]
 

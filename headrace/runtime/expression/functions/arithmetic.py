@@ -3,10 +3,12 @@
 import math
 from typing import Any, Final
 
+from headrace.runtime.expression.budget import left_after
 from headrace.runtime.expression.errors import EvaluationError
 from headrace.runtime.expression.functions.table import Function, function, refuse
 from headrace.runtime.expression.limits import (
     DIGITS_MAX,
+    KEPT_UNITS_MAX,
     POWER_BITS_MAX,
     RESULT_CHARACTERS_MAX,
     RESULT_ELEMENTS_MAX,
@@ -42,6 +44,10 @@ def repeat(value: Any, times: Any) -> Any:
     elif type(value) is list:
         if len(value) * times > RESULT_ELEMENTS_MAX:
             raise EvaluationError(f"a repeated list has at most {RESULT_ELEMENTS_MAX:,} elements")
+        if left_after(value, KEPT_UNITS_MAX // max(1, times)) < 0:
+            raise EvaluationError(
+                f"a repeated list holds at most {KEPT_UNITS_MAX:,} characters and elements"
+            )
     else:
         raise TypeError
     return value * times

@@ -16,7 +16,14 @@ def get(value: Any, path: Any, default: Any = None) -> Any:
 
 def get_at(value: Any, parts: tuple[str, ...], default: Any = None) -> Any:
     """`get` with a path that was split when the flow was compiled."""
-    found = _walk(value, parts)
+    found = value
+    for part in parts:
+        if type(found) is not dict:
+            break
+        found = found.get(part, _MISSING)
+    else:
+        return default if found is _MISSING else found
+    found = _walk(value, parts)  # a list on the way, or nothing
     return default if found is _MISSING else found
 
 

@@ -15,8 +15,8 @@ from headrace.runtime.expression.limits import (
 
 
 @functools.lru_cache(maxsize=4096)
-def compiled(pattern: str) -> Any:
-    """The compiled pattern; compiled once per process.
+def compiled(pattern: str, *, is_test: bool = False) -> Any:
+    """The compiled pattern; compiled once per process. With `is_test` it finds no groups, which is faster.
 
     Raises:
         ValueError: google-re2 does not support the pattern; says which part of it.
@@ -25,6 +25,7 @@ def compiled(pattern: str) -> Any:
         raise ValueError(f"a pattern has at most {PATTERN_CHARACTERS_MAX:,} characters")
     options = re2.Options()
     options.log_errors = False
+    options.never_capture = is_test
     options.max_mem = PATTERN_MEMORY_BYTES_MAX
     try:
         return re2.compile(pattern, options)
@@ -48,7 +49,8 @@ def check_pattern(pattern: Any) -> None:
 
 def matches(text: Any, pattern: str) -> bool:
     """Whether the pattern is found anywhere in the text."""
-    return compiled(pattern).search(_text("matches", text)) is not None
+    # Of text, google-re2 would count characters for positions that nobody asks for; bytes take half the time.
+    return compiled(pattern, is_test=True).search(_encoded("matches", text)) is not None
 
 
 def extract(text: Any, pattern: str, group: Any = None) -> str | None:
@@ -57,7 +59,7 @@ def extract(text: Any, pattern: str, group: Any = None) -> str | None:
     Without `group` it is the first group, or all of the match when the pattern has none.
     """
     expression = compiled(pattern)
-    found = expression.search(_text("extract", text))
+    found = expression.search(_encoded("extract", text))
     if found is None:
         return None
     if group is None:
@@ -65,8 +67,8 @@ def extract(text: Any, pattern: str, group: Any = None) -> str | None:
     known = expression.groupindex if isinstance(group, str) else range(expression.groups + 1)
     if group not in known:
         raise EvaluationError("extract needs a group that its pattern has")
-    part: str | None = found.group(group)
-    return part
+    part: bytes | None = found.group(group)
+    return None if part is None else part.decode("utf-8", "replace")
 
 
 def replace_matches(text: Any, pattern: str, replacement: Any) -> str:
@@ -86,6 +88,10 @@ def replace_matches(text: Any, pattern: str, replacement: Any) -> str:
             )
     pieces.append(text[end:])
     return "".join(pieces)
+
+
+def _encoded(name: str, text: Any) -> bytes:
+    return _text(name, text).encode("utf-8", "replace")
 
 
 def _text(name: str, text: Any) -> str:
