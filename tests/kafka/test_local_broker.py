@@ -4,6 +4,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -140,6 +141,18 @@ def test_a_property_that_kafka_refuses_is_named_and_nothing_is_left_running(tmp_
 
     assert not kafka.is_running
     assert not (tmp_path / "data" / "kafka").exists()
+
+
+def test_a_broker_outlives_the_thread_that_started_it() -> None:
+    kafka = LocalKafka()
+    thread = threading.Thread(target=kafka.start)
+    thread.start()
+    thread.join()
+
+    create(kafka.brokers, "orders")
+
+    assert end_of(kafka.brokers, "orders") == 0
+    kafka.stop()
 
 
 PARENT = """

@@ -137,6 +137,12 @@ class KafkaServer:
                 self._folder = folder
             self._progress(f"starting Apache Kafka {self._distribution.version}")
             self._start_on_a_port(self._distribution, self._folder, detached)
+        except OSError as error:
+            place = self._folder.path if self._folder else tempfile.gettempdir()
+            self._forget()
+            raise LocalKafkaStartError(
+                f"Kafka could not be started in {place}: {error.strerror}"
+            ) from error
         except BaseException:
             self._forget()
             raise
