@@ -32,4 +32,6 @@ class Error(InlineAction):
 
 def fail_record(message: object) -> NoReturn:
     """Raise the error."""
-    raise RecordError(str(message))
+    error = RecordError("the stage fails every record")
+    error.add_note(str(message))  # may quote the record: for the dead letter, not for the log
+    raise error

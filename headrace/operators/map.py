@@ -1,12 +1,13 @@
 """`map`: makes a new event out of an event, or many."""
 
+import ast
 from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from headrace.operators.conversion import CONVERSIONS, TypeName
-from headrace.operators.python_function import load_function
+from headrace.operators.python_function import copied, load_function
 from headrace.runtime.contracts.action import ActionConfig, Code, InlineAction
 from headrace.runtime.errors import RecordError, SettingsError
 from headrace.runtime.expression import Expression, ExtraNames
@@ -105,8 +106,9 @@ class Map(InlineAction):
         is_made = config.value is not None or config.call is not None
         if is_made:
             made = code.variable("event")
-            code.line(f"{made} = {self._made(code, event, names)}")
-            event, is_owned = made, config.call is None and self._is_display()
+            source = self._made(code, event, names)
+            code.line(f"{made} = {source}")
+            event, is_owned = made, config.call is None and is_fresh(source)
         changes_fields = config.take is not None or config.drop or config.rename or config.convert
         if changes_fields:
             event = self._fields(code, event, sets)
@@ -126,19 +128,19 @@ class Map(InlineAction):
             is_unchanged=is_unchanged,
         )
 
-    def _is_display(self) -> bool:
-        """Whether `value` is a fresh object that nobody else can see."""
-        return self.config.value is not None and self.config.value.text.lstrip().startswith("{")
-
     def _made(self, code: Code, event: str, names: dict[str, str]) -> str:
         if self.config.value is not None:
             return code.expression(self.config.value, names)
         assert self.config.call is not None
         function: Callable[..., Any] = load_function(self.config.call)
-        given = [
-            f"{name}={code.expression(part, names)}" for name, part in self.config.arguments.items()
-        ]
-        return f"{code.constant(function, 'call')}({', '.join([event, *given])})"
+        given = {"": event}
+        given |= {
+            f"{name}=": code.expression(part, names) for name, part in self.config.arguments.items()
+        }
+        if not code.is_alone:  # the function may do with its arguments what it likes
+            copy = code.constant(copied, "copied")
+            given = {name: f"{copy}({source})" for name, source in given.items()}
+        return f"{code.constant(function, 'call')}({', '.join(n + s for n, s in given.items())})"
 
     def _set_in_place(self, code: Code, event: str, sets: Sequence[tuple[str, str]]) -> None:
         if len(sets) == 1:
@@ -176,6 +178,11 @@ class Map(InlineAction):
         for name, source in pairs.items():
             code.line(f"{result}[{name!r}] = {source}")
         return result
+
+
+def is_fresh(source: str) -> bool:
+    """Whether emitted source makes an object of its own, which nobody else can see."""
+    return isinstance(ast.parse(source, mode="eval").body, ast.Dict | ast.DictComp)
 
 
 def list_of(value: Any) -> list[Any]:

@@ -29,6 +29,10 @@ class Entry:
     def is_link(self) -> bool:
         return self.node.is_linked
 
+    def key(self, stage: str) -> tuple[str, str, str]:
+        """Tells a stage behind this entry from the same stage behind another one: the trigger's key may differ."""
+        return self.graph.flow.name, self.node.name, stage
+
     @property
     def source(self) -> Source:
         """How records are decoded. For a link topic, always as JSON."""
@@ -93,7 +97,7 @@ class Module:
     secrets: Mapping[str, str] = field(default_factory=dict)
     spelled: Mapping[str, str] = field(default_factory=dict)
     outputs: tuple[tuple[str, str], ...] = ()
-    handlers: Mapping[tuple[str, str], StageFunction] = field(default_factory=dict)
+    handlers: Mapping[tuple[str, str, str], StageFunction] = field(default_factory=dict)
     routes: tuple[tuple[str, str, str], ...] = ()
     schemas: frozenset[str] = frozenset()
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from headrace.runtime.contracts.action import Format
 
@@ -12,11 +13,13 @@ class Scope:
 
     `raw` is the source of the bytes that the event was decoded from, while it is still unchanged; `key`, `headers`,
     `timestamp` and `run_id` are set once a line computed them; `is_key_set` and `is_timestamp_set` tell that the
-    trigger replaced the record's own. `results` maps stages (and `trigger.event`) to variables.
+    trigger replaced the record's own. An event that is `is_owned` may be changed in place; where `is_shared` is set, objects
+    nested in it may still be seen by others, for the rest of the path. `results` maps stages (and `trigger.event`) to variables.
     """
 
     event: str = "event"
     is_owned: bool = True
+    is_shared: bool = False
     is_object: bool = False
     raw: str | None = None
     raw_format: Format = "json"
@@ -30,4 +33,8 @@ class Scope:
     results: Mapping[str, str] = field(default_factory=dict)
 
     def with_result(self, name: str, variable: str) -> "Scope":
-        return replace(self, results={**self.results, name: variable})
+        return self.shared(results={**self.results, name: variable})
+
+    def shared(self, **changes: Any) -> "Scope":
+        """This scope where somebody else looks at the event too."""
+        return replace(self, is_owned=False, is_shared=True, **changes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +43,10 @@ class StageCode:
         return self.scope.is_owned
 
     @property
+    def is_alone(self) -> bool:
+        return not self.scope.is_shared and self.node.handler is None
+
+    @property
     def place(self) -> LinePlace:
         return LinePlace(self.entry, self.node, self.scope.event, self._variables())
 
@@ -59,8 +63,13 @@ class StageCode:
     def line(self, text: str) -> None:
         self.writer.line(text)
 
-    def block(self, header: str) -> AbstractContextManager[None]:
-        return self.writer.block(header)
+    @contextmanager
+    def block(self, header: str) -> Iterator[None]:
+        # What is computed inside is not there behind the block, which may not have run.
+        before = self.scope
+        with self.writer.block(header):
+            yield
+        self.scope = before
 
     def variable(self, hint: str, spelled: str = "") -> str:
         return self.writer.variable(hint, spelled)
@@ -170,11 +179,12 @@ class StageCode:
     @contextmanager
     def forward_each(self, items: str, item: str) -> Iterator[None]:
         with self.block(f"for {item} in {items}:"), self.writer.attempt():
+            self.scope = self.scope.shared()  # an item may be in the list twice
             yield
 
     def forward_to(self, stage: str) -> None:
         # Another route may take the same record too, so that none of them owns it.
-        scope = replace(self.scope, is_owned=False)
+        scope = self.scope.shared()
         name = f"results.{self.node.name}"
         if name in self.entry.graph.wanted[stage]:
             scope = scope.with_result(name, scope.event)
@@ -217,7 +227,9 @@ class StageCode:
             given["headers"] = f"add_headers(message, [{', '.join(written)}])"
         else:
             given["headers"] = (
-                "plain_headers(message)" if self.entry.is_link else "message.headers()"
+                "plain_headers(message)"
+                if self.entry.is_link
+                else "message.headers() and plain_headers(message)"
             )
         scope = (
             self.scope

@@ -258,9 +258,7 @@ class Writer:
                 code.link()
             return
         inputs = entry.graph.inputs[node.name]
-        too_deep = (
-            self.indent > INDENTS_MAX or self.tries > TRIES_MAX or self.stages > STAGES_MAX
-        )
+        too_deep = self.indent > INDENTS_MAX or self.tries > TRIES_MAX or self.stages > STAGES_MAX
         # Several routes of one branch may lead here: written out for each, the code would double with every such branch.
         is_written = entry.key(node.name) in self.inlined
         if not (is_entry or is_function) and (len(inputs) > 1 or too_deep or is_written):

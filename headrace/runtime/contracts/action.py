@@ -93,6 +93,10 @@ class Code(Protocol):
     def is_owned(self) -> bool:
         """Whether the event may be changed in place: no other stage will look at it."""
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether also what is nested in the event may be changed: nobody else sees any part of it, not even an error handler."""
+
     def line(self, text: str) -> None:
         """Write one line."""
 

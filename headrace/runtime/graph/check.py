@@ -132,7 +132,13 @@ class _Check:
         for key in UNSUPPORTED:
             if getattr(stage, key, None) is not None:
                 self.problem(i, f": {_unsupported(key)}", key)
-        if stage.on_error and stage.on_error not in POLICIES and stage.on_error not in self.index:
+        if stage.on_error == stage.name and stage.on_error not in POLICIES:
+            self.problem(
+                i,
+                " names itself in on_error; a stage cannot receive its own errors, name another one",
+                "on_error",
+            )
+        elif stage.on_error and stage.on_error not in POLICIES and stage.on_error not in self.index:
             known = [*POLICIES, *self.index]
             self.problem(
                 i,
@@ -198,9 +204,13 @@ class _Check:
         action = self.actions.get(i) or Action(Action.Config())
         defaults = self.flow.defaults.on_error if self.flow.defaults else None
         policy = stage.on_error or defaults or "dead_letter"
+        if (
+            stage.on_error is None
+            and policy not in POLICIES
+            and self._is_at_or_behind(policy, stage.name)
+        ):
+            policy = "dead_letter"
         handler = policy if policy not in POLICIES and policy != stage.name else None
-        if stage.on_error is None and handler and self._is_at_or_behind(handler, stage.name):
-            policy, handler = "dead_letter", None
         return Node(
             i, stage, action, tuple(dict.fromkeys(stage.out)), action.outputs(), policy, handler
         )

@@ -2,12 +2,9 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from types import FrameType, TracebackType
+from collections.abc import Callable, Collection, Mapping
+from types import FrameType
 from typing import Any
-
-import orjson
 
 from headrace.runtime.clock import Clock
 from headrace.runtime.codegen import Entry, LinePlace, Module
@@ -15,46 +12,26 @@ from headrace.runtime.contracts.broker import Broker, Headers, Message, Reaction
 from headrace.runtime.errors import (
     FencedError,
     FlowStoppedError,
-    HeadraceError,
-    RecordError,
     RestartError,
     RetriableError,
     TransactionError,
 )
-from headrace.runtime.expression import explain
+from headrace.runtime.task.failure import Failure, explained, generated_frame
 from headrace.runtime.task.log_limit import LogLimit
-from headrace.runtime.task.records import RUN, decode_key, header, plain_headers, run_of
+from headrace.runtime.task.records import (
+    BYTES,
+    CROSSING,
+    RUN,
+    TRIGGER,
+    decode_key,
+    header,
+    plain_headers,
+    run_of,
+)
 
 logger = logging.getLogger(__name__)
 
 NOT_THE_RECORD = (RestartError, FencedError, TransactionError, RetriableError)
-ERROR_TEXT_MAX = 4_096
-"""Characters of an error's text that a dead letter carries."""
-TRACEBACK_LINES_MAX = 20
-
-
-@dataclass(frozen=True)
-class Failure:
-    """One record that failed in one stage. `text` is safe to log; `detail` may quote what a user's function said."""
-
-    place: LinePlace
-    message: Message
-    kind: str
-    text: str
-    detail: str
-
-    @property
-    def where(self) -> str:
-        message = self.message
-        return f"{message.topic()}[{message.partition()}]@{message.offset()}"
-
-    @property
-    def flow(self) -> str:
-        return self.place.entry.graph.flow.name
-
-    @property
-    def stage(self) -> str:
-        return self.place.node.name
 
 
 class Failures:
@@ -70,7 +47,7 @@ class Failures:
         clock: Clock,
         produce: Callable[..., None],
         dead_letter_topics: Mapping[str, str],
-        secrets: frozenset[str],
+        secrets: Collection[str],
     ) -> None:
         self.counts: Counter[tuple[str, str, str]] = Counter()
         self._broker = broker
@@ -78,12 +55,14 @@ class Failures:
         self._produce = produce
         self._dead_letter_topics = dead_letter_topics
         self._secrets = secrets
-        self._modules: dict[str, tuple[Module, Mapping[str, Any]]] = {}
+        self._modules: dict[str, Module] = {}
+        self._namespaces: dict[str, Mapping[str, Any]] = {}
         self._log = LogLimit(clock)
 
     def add(self, module: Module, namespace: Mapping[str, Any]) -> None:
         """Make a module's failures known by the file name of its frames."""
-        self._modules[module.file_name] = (module, namespace)
+        self._modules[module.file_name] = module
+        self._namespaces[module.file_name] = namespace
 
     def failed(self, error: Exception, message: Message) -> None:
         """A record failed: find its stage, and do what its `on_error` says.
@@ -99,12 +78,21 @@ class Failures:
 
     def _react(self, error: Exception, message: Message, place: LinePlace | None) -> None:
         self._raise_unless_record(error)
-        traceback, module = self._generated_frame(error)
-        if traceback is None or module is None:
+        found = generated_frame(error, self._modules)
+        if found is None:
             raise error
+        traceback, module = found
         place = place or module.lines.get(traceback.tb_lineno)
         assert place, f"{module.file_name}:{traceback.tb_lineno} belongs to no stage"
-        failure = self._explain(error, message, place, traceback, module)
+        failure = explained(
+            error,
+            message,
+            place,
+            traceback,
+            module,
+            is_refused=self._broker.reaction(error) is Reaction.RECORD,
+            secrets=self._secrets,
+        )
         policy = place.node.on_error
         self.counts[
             (failure.flow, failure.stage, policy if place.node.handler is None else "stage")
@@ -137,64 +125,11 @@ class Failures:
         }
         raise kinds[reaction](str(error)) from error
 
-    def _generated_frame(self, error: BaseException) -> tuple[TracebackType | None, Module | None]:
-        """The innermost frame of the traceback that runs generated code."""
-        found: tuple[TracebackType | None, Module | None] = (None, None)
-        traceback = error.__traceback__
-        while traceback is not None:
-            known = self._modules.get(traceback.tb_frame.f_code.co_filename)
-            if known:
-                found = (traceback, known[0])
-            traceback = traceback.tb_next
-        return found
-
-    def _explain(
-        self,
-        error: Exception,
-        message: Message,
-        place: LinePlace,
-        traceback: TracebackType,
-        module: Module,
-    ) -> Failure:
-        where = f"{message.topic()}[{message.partition()}]@{message.offset()}"
-        if place.is_decoding:
-            what = (
-                place.entry.value_format.upper() if place.entry.value_format == "json" else "text"
-            )
-            reason = error.msg if isinstance(error, orjson.JSONDecodeError) else str(error)
-            at = f" at character {error.pos}" if isinstance(error, orjson.JSONDecodeError) else ""
-            text = f"could not decode the value of {where} as {what}: {reason}{at}; see on_error of stage '{place.node.name}'"
-            return Failure(place, message, "UndecodableError", text, text)
-        kind = type(error).__name__
-        if isinstance(error, RecordError) or self._broker.reaction(error) is Reaction.RECORD:
-            text = str(error)
-        elif traceback.tb_next is not None and not isinstance(error, HeadraceError):
-            inner = traceback
-            while inner.tb_next is not None:
-                inner = inner.tb_next
-            code = inner.tb_frame.f_code
-            text = f"{kind} raised by {code.co_qualname} ({code.co_filename}:{inner.tb_lineno})"
-            return Failure(place, message, kind, text, self._without_secrets(f"{text}: {error}"))
-        else:
-            spelled = {
-                **module.spelled,
-                **{v: name for name, v in place.variables.items()},
-                place.event: "event",
-            }
-            text = explain(error, traceback, spelled)
-        text = self._without_secrets(text)
-        return Failure(place, message, kind, text, text)
-
-    def _without_secrets(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
-        return text[:ERROR_TEXT_MAX]
-
     def _hand_over(self, failure: Failure, frame: FrameType, handler: str) -> None:
         """Give the error to the stage that handles it, as an event of its own."""
-        _, namespace = self._modules[frame.f_code.co_filename]
-        module, _ = self._modules[frame.f_code.co_filename]
-        function = module.handlers[(failure.flow, handler)]
+        module = self._modules[frame.f_code.co_filename]
+        namespace = self._namespaces[frame.f_code.co_filename]
+        function = module.handlers[failure.place.entry.key(handler)]
         local = frame.f_locals
         event = (
             local.get(failure.place.event)
@@ -238,18 +173,24 @@ class Failures:
             f"flow '{failure.flow}': stage '{failure.stage}' failed on {failure.where}: {failure.text};"
             f" the record is in '{topic}'",
         )
-        headers = (plain_headers(message) or []) + self._dead_letter_headers(failure)
-        timestamp = max(message.timestamp()[1], 0)
-        value = message.value()
-        try:
-            self._produce(topic, value, key=message.key(), timestamp=timestamp, headers=headers)
-        except Exception as error:
-            self._raise_unless_record(error)
-            # Larger than this producer may write: the record stays where it is, and the dead letter tells where.
-            omitted: Headers = [("headrace-value-omitted", str(len(value or b"")).encode())]
-            self._produce(
-                topic, None, key=message.key(), timestamp=timestamp, headers=headers + omitted
-            )
+        told, timestamp = self._dead_letter_headers(failure), max(message.timestamp()[1], 0)
+        theirs, value = plain_headers(message) or [], message.value()
+        omitted: Headers = [("headrace-value-omitted", str(len(value or b"")).encode())]
+        # The later ones are for records larger than this producer may write: they stay where they are, and it tells where.
+        attempts: tuple[tuple[bytes | None, bytes | None, Headers], ...] = (
+            (value, message.key(), theirs + told + self._carried(message)),
+            (None, message.key(), theirs + told + omitted + self._carried(message)),
+            (None, None, told + omitted),
+        )
+        for value, key, headers in attempts[:-1]:
+            try:
+                self._produce(topic, value, key=key, timestamp=timestamp, headers=headers)
+            except Exception as error:
+                self._raise_unless_record(error)
+            else:
+                return
+        value, key, headers = attempts[-1]
+        self._produce(topic, value, key=key, timestamp=timestamp, headers=headers)
 
     def _dead_letter_headers(self, failure: Failure) -> Headers:
         message, node = failure.message, failure.place.node
@@ -266,13 +207,12 @@ class Failures:
             "headrace-source-offset": str(message.offset()),
             "headrace-source-timestamp": str(message.timestamp()[1]),
         }
-        own: Headers = [(name, value.encode()) for name, value in told.items()]
-        kept: Headers = [
-            p
-            for p in message.headers() or ()
-            if p[0] in (RUN, "headrace-crossing", "headrace-trigger")
-        ]
-        return own + (kept or [(RUN, run_of(message).encode())])
+        own: Headers = [(n, v.encode(errors="backslashreplace")) for n, v in told.items()]
+        return [*own, (RUN, header(message, RUN) or run_of(message).encode())]
+
+    def _carried(self, message: Message) -> Headers:
+        """What a record of a link topic needs besides to be processed again."""
+        return [p for p in message.headers() or () if p[0] in (CROSSING, TRIGGER, BYTES)]
 
 
 def _text_of(value: bytes | None) -> str | None:

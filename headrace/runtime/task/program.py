@@ -38,9 +38,10 @@ class Topics:
         if not isinstance(name, str):
             raise RecordError(f"a topic's name is text, found {type(name).__name__}")
         if not self._ensure(name):
-            raise RecordError(
-                f"topic '{name}' does not exist; create it, or start the worker with --create-topics"
-            )
+            missing = "does not exist; create it, or start the worker with --create-topics"
+            error = RecordError(f"the topic that the record names {missing}")
+            error.add_note(f"topic '{name}' {missing}")
+            raise error
         self.known.add(name)
 
     def count(self, name: str) -> int:

@@ -37,10 +37,16 @@ def decode_key(key: bytes | None) -> str | bytes | None:
         return key
 
 
+def run_key(value: Any) -> str | bytes | None:
+    """The key that a trigger's expression gives a run, as expressions see it: the same before and behind a link topic."""
+    encoded = encode_key(value)
+    return encoded if encoded is None or isinstance(encoded, str) else decode_key(encoded)
+
+
 def encode_key(key: Any) -> bytes | str | None:
     """A key as it is written: text and bytes as they are, everything else as JSON."""
     if key is None or key.__class__ is str or key.__class__ is bytes:
-        return key  # type: ignore[no-any-return] # its class was just looked at
+        return key
     return _dumps(key, "key")
 
 
@@ -212,6 +218,7 @@ RECORD_FUNCTIONS: dict[str, Callable[..., Any]] = {
         origin_topic,
         plain_headers,
         relink_headers,
+        run_key,
         run_of,
     )
 }

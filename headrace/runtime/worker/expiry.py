@@ -1,12 +1,15 @@
 """Stops a flow before it writes records that the retention of their topic would delete at once."""
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
+
+import re2
 
 from headrace.runtime.clock import Clock
 from headrace.runtime.contracts.broker import Message
 from headrace.runtime.duration import format_duration
 from headrace.runtime.errors import DataLossError
-from headrace.runtime.plan import Plan
+from headrace.runtime.plan import Plan, PlannedSource
 from headrace.runtime.worker.topics import Expiry, TopicsInUse, expiries
 
 
@@ -25,7 +28,7 @@ class ExpiryWatch:
             expiry = found.get(plan.name)
             for sub in plan.sub_topologies if expiry else ():
                 for source in sub.sources:
-                    for topic in topics.described if source.pattern else source.topics:
+                    for topic in _topics(source, topics):
                         known = self._by_topic.get(topic)
                         if expiry and (known is None or expiry.retention_ms < known.retention_ms):
                             self._by_topic[topic] = expiry
@@ -43,10 +46,17 @@ class ExpiryWatch:
             expiry = self._by_topic.get(message.topic())
             kind, timestamp = message.timestamp()
             if expiry and kind and timestamp < now_ms - expiry.retention_ms:
-                kept = format_duration(expiry.retention_ms)
+                kept = format_duration(timedelta(milliseconds=expiry.retention_ms))
                 raise DataLossError(
                     f"flow '{expiry.flow}': stage '{expiry.stage}' would write to '{expiry.sink}' with event times older than the"
                     f" {kept} for which that topic keeps records, beginning with {message.topic()}[{message.partition()}]"
                     f"@{message.offset()}; the broker would delete them at once. Set retention.ms=-1 or"
                     " message.timestamp.type=LogAppendTime on the topic, or `timestamp: now` or `expired: allow` on the stage"
                 )
+
+
+def _topics(source: PlannedSource, topics: TopicsInUse) -> list[str]:
+    if source.pattern is None:
+        return list(source.topics)
+    pattern = re2.compile(source.pattern)
+    return [name for name in topics.described if pattern.fullmatch(name)]

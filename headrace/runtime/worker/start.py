@@ -39,7 +39,7 @@ class StartPositions:
             if partition not in found:
                 by_start.setdefault(self._start(partition.topic), []).append(partition)
         for start, group in by_start.items():
-            at = self._clock.now_ms() + start if isinstance(start, int) and start < 0 else start
+            at = _absolute(start, self._clock.now_ms()) if isinstance(start, int) else start
             found.update(self._admin.offsets(group, at))
             self.uncommitted.update(group)
         return found
@@ -65,8 +65,10 @@ class StartPositions:
         if not starts or "earliest" in starts:
             return "earliest"
         times = [start for start in starts if isinstance(start, int)]
+        if not times:
+            return "latest"
         now_ms = self._clock.now_ms()
-        return min(times, key=lambda t: t if t >= 0 else now_ms + t) if times else "latest"
+        return min(times, key=lambda time: _absolute(time, now_ms))
 
     def _of(self, topic: str) -> list[Source]:
         return [
@@ -74,3 +76,8 @@ class StartPositions:
             for source in self._sources
             if topic in source.topics or (source.pattern and re2.fullmatch(source.pattern, topic))
         ]
+
+
+def _absolute(time: int, now_ms: int) -> int:
+    """A time in milliseconds since 1970 UTC; a negative one counts back from now, and 1970 is as far back as it goes."""
+    return time if time >= 0 else max(now_ms + time, 0)
