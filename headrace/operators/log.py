@@ -22,7 +22,7 @@ class LogConfig(ActionConfig):
 
 
 class Log(InlineAction):
-    """Logs a line per record to the logger `headrace.flow.<flow>` and passes the record on.
+    """Logs a line per record to the logger `headrace.flow.log` and passes the record on.
 
     A record that is read again after a failure is logged again.
     """
