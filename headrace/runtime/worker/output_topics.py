@@ -1,5 +1,6 @@
 """Topics that expressions name while records flow, and the size that each topic takes."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ RECHECK_S = 5.0
 """A topic that was missing is looked for again after this time, not for every record."""
 MISSING_MAX = 10_000
 RECORD_OVERHEAD_BYTES = 70
+LEGAL_NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 
 
 class OutputTopics(Topics):
@@ -36,6 +38,10 @@ class OutputTopics(Topics):
         if name in self._admin.topics():
             return True
         if self._settings.create_topics:
+            if not LEGAL_NAME.fullmatch(name) or name in (".", ".."):
+                raise RecordError(
+                    f"{name!r} cannot be a topic: a name has 1 to 249 letters, digits, '.', '_' or '-'"
+                )
             self._admin.create([new_output(name, self._topics.described, self._settings)])
             return True
         if len(self._missing) >= MISSING_MAX:
