@@ -93,13 +93,14 @@ def _listed(admin: "Admin", plans: "Sequence[Plan]") -> list[Listed]:
     roles = roles_of(plans, existing)
     names = list(roles) if plans else list(existing)
     described = admin.describe(names)
-    records = _records(admin, described.values())
+    records = records_of(admin, described.values())
     return [
         Listed(name, roles.get(name, ()), described.get(name), records.get(name)) for name in names
     ]
 
 
-def _records(admin: "Admin", described: "Iterable[TopicDescription]") -> dict[str, int]:
+def records_of(admin: "Admin", described: "Iterable[TopicDescription]") -> dict[str, int]:
+    """How many offsets there are from the beginning to the end of each topic."""
     from headrace.runtime.contracts.broker import TopicPartition
 
     partitions = [TopicPartition(t.name, i) for t in described for i in range(t.partitions)]
