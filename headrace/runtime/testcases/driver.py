@@ -1,6 +1,6 @@
 """Runs flows step by step on the caller's thread: the engine room of `headrace.testing` and of test cases."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, Protocol, cast
 
 import re2
@@ -22,7 +22,7 @@ from headrace.runtime.graph import check_flows
 from headrace.runtime.plan import Plan, build_plan
 from headrace.runtime.settings import WorkerSettings
 from headrace.runtime.testcases.coverage import Coverage, CoveragePlace, coverage_of
-from headrace.runtime.testcases.reader import Reader
+from headrace.runtime.testcases.reader import Reader, TopicReader
 from headrace.runtime.testcases.records import (
     DeadLetter,
     TestRecord,
@@ -124,13 +124,17 @@ class Driver:
         self._admin: Admin = broker.admin()
         self._create(topics or {})
         self._producer: Producer = broker.producer(ProducerSettings(client_id="headrace-test"))
-        links = {topic for plan in self.plans for topic in plan.link_topics.values()}
-        self._reader = Reader(broker, self._admin, unread=links)
+        self._reader = self._open_reader(
+            {topic for plan in self.plans for topic in plan.link_topics.values()}
+        )
         try:
             self._start()
         except BaseException:
             self._release()
             raise
+
+    def _open_reader(self, links: Collection[str]) -> TopicReader:
+        return Reader(self._broker, self._admin, unread=links)
 
     def _create(self, topics: Mapping[str, int]) -> None:
         named = {
@@ -252,13 +256,13 @@ class Driver:
             f"the flows did not come to rest after {ROUNDS_MAX:,} rounds; does one write to a topic that it reads?"
         )
 
-    def _round(self) -> bool:
+    def _round(self, timeout_s: float = 0.0) -> bool:
         """Let every member read once; False when none of them did anything."""
         was_busy = False
         for member in list(self._members):
             before = _deeds(member)
             try:
-                read = member.step(0.0)
+                read = member.step(timeout_s)
             except BaseException:
                 self._members.remove(member)
                 member.abandon()

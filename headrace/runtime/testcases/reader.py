@@ -1,6 +1,7 @@
 """Reads what flows have committed, as any read-committed consumer would."""
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Protocol
 
 from headrace.runtime.contracts.broker import (
     Admin,
@@ -13,6 +14,18 @@ from headrace.runtime.contracts.broker import (
 
 GROUP = "headrace-test-reader"
 RECORDS_MAX = 10_000
+
+
+class TopicReader(Protocol):
+    """What a driver needs to see what was committed."""
+
+    def topics(self) -> tuple[str, ...]:
+        """The topics that exist now, without those between stages."""
+
+    def read(self, topic: str) -> Sequence[Message]:
+        """All records of a topic so far."""
+
+    def close(self) -> None: ...
 
 
 class Reader:
