@@ -1,0 +1,84 @@
+"""The broker's side of a benchmark: topics made, read to their end, and removed."""
+
+import time
+import uuid
+from collections.abc import Iterator
+
+from confluent_kafka import (
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+PARTITIONS = 4
+ANSWER_S = 30.0
+CREATE_ATTEMPTS = 100
+
+
+def _admin(brokers: str) -> AdminClient:
+    """Errors alone are logged: the client's notes on its own end would stand between the figures."""
+    return AdminClient({"bootstrap.servers": brokers, "log_level": 3})
+
+
+def create(brokers: str, topic: str) -> None:
+    """Create a topic that keeps records of any age. Waits while an earlier one of that name is being removed."""
+    admin = _admin(brokers)
+    wanted = NewTopic(topic, PARTITIONS, 1, config={"retention.ms": "-1"})
+    for attempt in range(1, CREATE_ATTEMPTS + 1):
+        try:
+            admin.create_topics([wanted])[topic].result(ANSWER_S)
+        except KafkaException as error:
+            is_there = error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS
+            if not is_there or attempt == CREATE_ATTEMPTS:
+                raise
+            time.sleep(0.1)
+        else:
+            return
+
+
+def remove(brokers: str, topic: str) -> None:
+    """Remove a topic, so that its files do not fill the disk."""
+    admin = _admin(brokers)
+    admin.delete_topics([topic])[topic].result(ANSWER_S)
+
+
+def records_of(brokers: str, topic: str) -> Iterator[Message]:
+    """Every record up to the end, as a read-committed consumer sees it, in offset order per partition."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": brokers,
+            "group.id": f"benchmark-reader-{uuid.uuid4()}",
+            "enable.auto.commit": False,
+            "isolation.level": "read_committed",
+            "enable.partition.eof": True,
+            "fetch.queue.backoff.ms": 5,
+            "fetch.message.max.bytes": 4 << 20,
+        }
+    )
+    consumer.assign([TopicPartition(topic, partition, 0) for partition in range(PARTITIONS)])
+    ended = 0
+    try:
+        while ended < PARTITIONS:
+            for message in consumer.consume(10_000, 1.0):
+                error = message.error()
+                if error is None:
+                    yield message
+                elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 # the client's public error code
+                    ended += 1
+                else:
+                    raise KafkaException(error)
+    finally:
+        consumer.close()
+
+
+def positions_of(brokers: str, group: str, topic: str) -> dict[int, int]:
+    """The committed positions of a group per partition of the topic."""
+    admin = _admin(brokers)
+    asked = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])[group]
+    found = asked.result(ANSWER_S).topic_partitions
+    return {one.partition: one.offset for one in found if one.topic == topic and one.offset >= 0}
