@@ -150,7 +150,7 @@ _ALL = [
         command=_python(_faust, "faust_agent"),
         records_max=50_000,
     ),
-    *(_handwritten(kind) for kind in ("timestamps", "headers", "guarded")),
+    *(_handwritten(kind) for kind in ("keywords", "timestamps", "headers", "guarded")),
 ]
 CONTENDERS: Mapping[str, Contender] = {contender.name: contender for contender in _ALL}
 DEFAULT = ("handwritten", "headrace", "kafka-streams", "quix", "faust")

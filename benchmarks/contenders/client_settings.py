@@ -8,6 +8,7 @@ CONSUMER: dict[str, str | int | bool] = {
     "queued.min.messages": 400_000,
     "queued.max.messages.kbytes": 65_536,
     "fetch.message.max.bytes": 4 << 20,
+    "fetch.wait.max.ms": 100,
     "isolation.level": "read_committed",
 }
 PRODUCER: dict[str, str | int | bool] = {
