@@ -139,6 +139,11 @@ class Supervisor:
                 await asyncio.wait({*running, stopping}, return_when=asyncio.FIRST_COMPLETED)
                 running = {task for task in running if not task.done()}
             await asyncio.wait(tasks, timeout=self._stop_timeout_s + KILL_AFTER_S)
+            if self._processes and self._failure is None:
+                self._failure = RestartError(
+                    f"process {min(self._processes)} did not stop within {self._stop_timeout_s:g} s and was killed; what was"
+                    " not committed will be read again"
+                )
         finally:
             self._stopping.set()
             self.kill()
@@ -232,7 +237,7 @@ class Supervisor:
                 document = json.loads(line)
                 if "error" in document:
                     error = error_of(document["error"])
-                elif "flows" in document:
+                else:
                     self._reports[number] = report_of(document)
             except (ValueError, KeyError, TypeError, AttributeError):
                 # Not ours: a function that the flow calls has printed it.

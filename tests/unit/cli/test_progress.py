@@ -1,0 +1,125 @@
+import io
+import logging
+
+import pytest
+from rich.console import Console
+
+from headrace.runtime.cli.output import print_table
+from headrace.runtime.cli.progress import LogProgress, Rate, Tick, live_table
+from headrace.runtime.cli.summary import print_summary, summary_document
+from headrace.runtime.flow import parse_flows
+from headrace.runtime.graph import check_flow
+from headrace.runtime.plan import Plan, build_plan
+from headrace.runtime.worker.processes import Report
+from tests.unit.cli.conftest import ORDERS
+
+REPORT = Report(
+    records_read=12_345,
+    commits=7,
+    aborts=1,
+    partitions=4,
+    written={("orders", "totals"): 12_000},
+    failed={("orders", "large", "dead_letter"): 3, ("orders", "large", "skip"): 2},
+)
+
+
+@pytest.fixture
+def plan() -> Plan:
+    (flow,) = parse_flows(ORDERS)
+    return build_plan(check_flow(flow))
+
+
+def console() -> Console:
+    return Console(file=io.StringIO(), width=100, highlight=False, markup=False)
+
+
+def text_of(written: Console) -> str:
+    assert isinstance(written.file, io.StringIO)
+    return written.file.getvalue()
+
+
+def test_the_live_table_has_the_worker_in_a_line_and_a_row_per_flow(plan: Plan) -> None:
+    written = console()
+
+    written.print(live_table([plan], Tick(3.0, REPORT, {"headrace.orders": 9}, 4_115.0)))
+
+    first, _, row = (line.split() for line in text_of(written).splitlines())
+    assert first == [
+        "12,345",
+        "records",
+        "read",
+        "4,115/s",
+        "7",
+        "commits",
+        "4",
+        "partitions",
+        "3",
+        "s",
+        "1",
+        "aborted",
+    ]
+    assert row == ["orders", "12,000", "5", "9"]
+
+
+def test_a_lag_that_is_not_known_is_a_dash(plan: Plan) -> None:
+    written = console()
+
+    written.print(live_table([plan], Tick(3.0, REPORT, {}, 0.0)))
+
+    assert text_of(written).splitlines()[-1].split()[-1] == "-"
+
+
+def test_a_log_line_comes_every_ten_seconds(caplog: pytest.LogCaptureFixture) -> None:
+    progress = LogProgress()
+    caplog.set_level(logging.INFO, "headrace.run")
+
+    for seconds in range(1, 26):
+        progress.show(Tick(float(seconds), REPORT, {"headrace.orders": 9}, 1_000.0))
+
+    assert [record.getMessage() for record in caplog.records] == [
+        "12,345 records read (1,000/s), 12,000 written, 5 failed, 7 commits, lag 9"
+    ] * 2
+
+
+def test_the_rate_is_that_of_the_last_seconds() -> None:
+    rate = Rate()
+
+    rates = [rate.of(float(second), 1_000 * min(second, 5)) for second in range(11)]
+
+    assert rates[0] == 0
+    assert rates[5] == 1_000
+    assert rates[10] == 0
+
+
+def test_the_summary_tells_what_became_of_failures_and_where_to_look(plan: Plan) -> None:
+    written = console()
+
+    print_summary(written, [plan], REPORT, 10.0)
+
+    assert text_of(written) == (
+        "flow    stage   written  failed\n"
+        "orders  large            3 to dead letters, 2 skipped\n"
+        "orders  totals   12,000\n"
+        "12,345 records read in 10.0 s (1,234/s), 7 commits, 1 transaction aborted\n"
+        "flow 'orders': 3 records in 'headrace.orders.dead-letters'; the header headrace-error of each says why\n"
+    )
+
+
+def test_a_summary_of_nothing_has_no_table(plan: Plan) -> None:
+    written = console()
+
+    print_summary(written, [plan], Report(), 0.0)
+
+    assert text_of(written) == "0 records read in 0.0 s (0/s), 0 commits\n"
+    assert summary_document([plan], Report(), 0.0)["dead_letters"] == {}
+
+
+def test_long_cells_of_a_table_are_not_cut_off() -> None:
+    written = console()
+
+    print_table(written, ["name", "count"], [["n" * 200, "1"], ["é", "1,000"]], " >")
+
+    assert text_of(written).splitlines()[1:] == [
+        "n" * 200 + "      1",
+        "é" + " " * 199 + "  1,000",
+    ]

@@ -1,0 +1,53 @@
+import signal
+import subprocess
+import sys
+
+HANGS = """
+import asyncio, os, signal
+from headrace.runtime.cli.progress import NoProgress
+from headrace.runtime.cli.running import Run
+from headrace.runtime.worker.processes import Report
+
+class Job:
+    async def run(self):
+        os.kill(os.getpid(), signal.{name})
+        await asyncio.Event().wait()
+
+    def stop(self):
+        print("stop", flush=True)
+        os.kill(os.getpid(), signal.{name})
+
+    def kill(self):
+        print("kill", flush=True)
+
+    def report(self):
+        return Report()
+
+run = Run(Job(), NoProgress(), lags=dict, note=lambda text: print(text, flush=True))
+asyncio.run(run.drive())
+"""
+
+
+def outcome_of(name: str) -> tuple[int, list[str]]:
+    found = subprocess.run(
+        [sys.executable, "-c", HANGS.format(name=name)],
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return found.returncode, found.stdout.splitlines()
+
+
+def test_a_second_signal_ends_a_run_that_does_not_stop() -> None:
+    code, lines = outcome_of("SIGTERM")
+
+    assert code == 128 + signal.SIGTERM
+    assert [line for line in lines if not line.startswith("stopping")] == ["stop", "kill"]
+
+
+def test_the_first_signal_says_what_a_second_one_does() -> None:
+    code, lines = outcome_of("SIGINT")
+
+    assert code == 130
+    assert lines[0].endswith("Ctrl-C again ends it at once")
