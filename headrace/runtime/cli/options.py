@@ -54,7 +54,11 @@ def common_options(command: Command) -> Command:
 def paths_argument(*, is_required: bool) -> Callable[[Command], Command]:
     """Files and folders of flows. Whether they exist is for the loader to say, with a suggestion."""
     return click.argument(
-        "paths", nargs=-1, required=is_required, type=click.Path(path_type=str), metavar="PATHS..."
+        "paths",
+        nargs=-1,
+        required=is_required,
+        type=click.Path(path_type=str),
+        metavar="PATHS..." if is_required else "[PATHS]...",
     )
 
 

@@ -1,7 +1,6 @@
 """Drives a run from its start to its end: signals, ticks, and stopping when nothing comes any more."""
 
 import asyncio
-import contextlib
 import os
 import signal
 import sys
@@ -137,9 +136,10 @@ class Run:
     def _show(self) -> None:
         seconds, report = self.seconds, self._job.report()
         rate = self._rate.of(seconds, report.records_read)
-        # Nobody may be reading any more; the run has its own reasons to end.
-        with contextlib.suppress(BrokenPipeError):
+        try:
             self._progress.show(Tick(seconds, report, self._lags(), rate))
+        except BrokenPipeError:  # nobody reads any more, as in `headrace run --json | head`
+            self._job.stop()
 
     @contextmanager
     def _signals(self) -> Iterator[None]:

@@ -1,6 +1,14 @@
+import asyncio
 import signal
 import subprocess
 import sys
+
+import pytest
+
+from headrace.runtime.cli import running
+from headrace.runtime.cli.progress import NoProgress, Tick
+from headrace.runtime.cli.running import Run
+from headrace.runtime.worker.processes import Report
 
 HANGS = """
 import asyncio, os, signal
@@ -51,3 +59,36 @@ def test_the_first_signal_says_what_a_second_one_does() -> None:
 
     assert code == 130
     assert lines[0].endswith("Ctrl-C again ends it at once")
+
+
+class UntilStopped:
+    def __init__(self) -> None:
+        self.stopped = asyncio.Event()
+
+    async def run(self) -> None:
+        await self.stopped.wait()
+
+    def stop(self) -> None:
+        self.stopped.set()
+
+    def kill(self) -> None:
+        raise AssertionError("nobody asked for it")
+
+    def report(self) -> Report:
+        return Report()
+
+
+class Unread(NoProgress):
+    def show(self, tick: Tick) -> None:
+        raise BrokenPipeError
+
+
+def test_a_run_whose_output_nobody_reads_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "TICK_S", 0.0)
+
+    async def drive() -> bool:
+        job = UntilStopped()
+        await Run(job, Unread(), lags=dict, note=print).drive()
+        return job.stopped.is_set()
+
+    assert asyncio.run(drive())
