@@ -86,7 +86,9 @@ class Running:
         self.broker = self.broker or MemoryBroker(clock=self.clock)
         self.topics = ensure_topics(self.broker.admin(), self.plans, self.settings)
         self._member: Member | None = None
-        self._feeder = self.broker.producer(ProducerSettings(client_id="feeder"))
+        self._feeder = self.broker.producer(
+            ProducerSettings(client_id="feeder", message_bytes_max=10_000_000)
+        )
 
     @property
     def member(self) -> Member:

@@ -219,7 +219,7 @@ class StageCode:
             topic = name
         given = {"key": encode(key) if key is not None else self._raw_key()}
         if partition is not None:
-            given["partition"] = f"check_partition({partition})"
+            given["partition"] = f"check_partition({partition}, {topic})"
         if timestamp != "0":
             given["timestamp"] = timestamp or self._raw_timestamp()
         written = [f"({name}, encode_header({text}))" for name, text in headers]

@@ -1,5 +1,6 @@
 """The program of a group: the generated functions of its flows, bound to a producer."""
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
@@ -44,6 +45,25 @@ class Topics:
             raise error
         self.known.add(name)
 
+    def check_partition(self, value: Any, name: str) -> int:
+        """A partition that an expression gave, of a topic that is known.
+
+        Raises:
+            RecordError: there is no such partition; the client would fail the whole transaction instead.
+        """
+        count = self.partitions.get(name)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            raise RecordError(
+                f"a partition is a whole number from 0, found {type(value).__name__}"
+                if not isinstance(value, int) or isinstance(value, bool)
+                else "a partition is a whole number from 0, found a negative one"
+            )
+        if value >= (2**31 if count is None else count):
+            raise RecordError(
+                f"the partition does not exist: its topic has {'fewer' if count is None else count}"
+            )
+        return value
+
     def count(self, name: str) -> int:
         """The partitions of a topic of the plan."""
         return self.partitions[name]
@@ -66,7 +86,6 @@ class Program:
         topics: Topics,
         visited: Callable[[str, str, str], None] | None = None,
     ) -> None:
-        self.outputs: dict[tuple[str, str], int] = {}
         self._entries = [entry for plan in plans for entry in entries_of(plan)]
         self._patterns = {
             id(entry): re2.compile(entry.source.pattern)
@@ -122,13 +141,16 @@ class Program:
             )
         return found
 
-    def written(self) -> dict[tuple[str, str], int]:
-        """Records written so far, per flow and stage."""
-        found = dict(self.outputs)
+    def counted(self) -> tuple[Counter[tuple[str, str]], Counter[tuple[str, str, str]]]:
+        """What was written per (flow, stage), and failed per (flow, stage, reaction), since this was last asked."""
+        written: Counter[tuple[str, str]] = Counter()
         for _, module, counts in self._compiled.values():
-            for output, count in zip(module.outputs, counts, strict=True):
-                found[output] = found.get(output, 0) + count
-        return found
+            for i, output in enumerate(module.outputs):
+                written[output] += counts[i]
+                counts[i] = 0  # in place: generated code holds the list
+        failed = self.failures.counts.copy()
+        self.failures.counts.clear()
+        return written, failed
 
     def produce_later(self, *given: Any, **named: Any) -> None:
         """Enqueue a record, waiting for room in the queue; the client bounds the wait by its delivery time-out."""
@@ -175,6 +197,7 @@ class Program:
             ),
             "known_topics": self._topics.known,
             "check_topic": self._topics.check,
+            "check_partition": self._topics.check_partition,
             "partitions_of": self._topics.count,
             "counts": counts,
             "visited": self._visited,

@@ -108,13 +108,6 @@ def event_time(value: Any) -> int:
     raise RecordError(f"a timestamp is milliseconds since 1970 UTC, found {what}; see parse_time()")
 
 
-def check_partition(value: Any) -> int:
-    """A partition that an expression gave."""
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31:
-        return value
-    raise RecordError(f"a partition is a whole number from 0, found {type(value).__name__}")
-
-
 def run_of(message: Message) -> str:
     """The identity of the run that a trigger record starts."""
     return f"{message.topic()}-{message.partition()}-{message.offset()}"
@@ -198,7 +191,6 @@ RECORD_FUNCTIONS: dict[str, Callable[..., Any]] = {
     function.__name__: function
     for function in (
         add_headers,
-        check_partition,
         decode_crossing,
         decode_headers,
         decode_key,

@@ -1,8 +1,10 @@
 """A member of a consumer group: one consumer, one producer, one thread, and the transaction they share."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Event
 
 from headrace.runtime.clock import Clock
@@ -44,11 +46,11 @@ class MemberStatistics:
     last_record_s: float = 0.0
     last_commit_s: float = 0.0
     assignment: frozenset[TopicPartition] = frozenset()
-    written: dict[tuple[str, str], int] = field(default_factory=dict)
-    failed: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    written: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    failed: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
 
 
-def _nothing(step: Step) -> None:
+def nothing_watched(step: Step) -> None:
     """Called at each step of a commit where nobody watches."""
 
 
@@ -69,7 +71,7 @@ class Member:
         values: Values,
         name: str,
         topics: TopicsInUse,
-        reached: Callable[[Step], None] = _nothing,
+        reached: Callable[[Step], None] = nothing_watched,
         visited: Callable[[str, str, str], None] | None = None,
     ) -> None:
         self.group = plans[0].group
@@ -88,7 +90,8 @@ class Member:
         self._starts = StartPositions(plans, self._admin, clock)
         self._batch = BatchSize(clock)
         self._expiry = ExpiryWatch(plans, topics, clock)
-        self._new_session = lambda: Session(
+        self._new_session = partial(
+            Session,
             plans,
             settings=settings,
             broker=broker,
@@ -114,10 +117,10 @@ class Member:
         try:
             while not self._stopped.is_set():
                 self.step(0.5)
+            self.close()
         except BaseException:
             self.abandon()
             raise
-        self.close()
 
     def stop(self) -> None:
         """Ask `run` to end; returns at once. Thread-safe."""
@@ -186,8 +189,10 @@ class Member:
         self._publish_statistics()
 
     def _publish_statistics(self) -> None:
-        self.statistics.written = self._session.program.written()
-        self.statistics.failed = dict(self._session.program.failures.counts)
+        # New mappings, because other threads may be looking at the old ones.
+        written, failed = self._session.program.counted()
+        self.statistics.written = written + Counter(self.statistics.written)
+        self.statistics.failed = failed + Counter(self.statistics.failed)
 
     # ---- rebalance: called by the consumer, from inside of `consume` and `close`
 
@@ -246,6 +251,7 @@ class Member:
         except (FencedError, TransactionError, RestartError) as worse:
             self._rejoin(worse)
             return
+        self._session.program.counted()  # what was counted since the last commit did not happen
         assigned = self._session.consumer.assignment()
         self._session.consumer.seek({p: o for p, o in self._committed.items() if p in assigned})
         self._dirty_since_s = None
@@ -256,10 +262,11 @@ class Member:
     def _rejoin(self, error: HeadraceError) -> None:
         """Drop the consumer and the producer, and join the group with new ones."""
         logger.warning("group %s: joining anew: %s", self.group, error)
+        # First of all: closing the consumer revokes, and that would commit positions whose outputs were aborted.
+        self._dirty_since_s = None
         self._session.abandon()
         self._committed.clear()
         self._starts.uncommitted.clear()
-        self._dirty_since_s = None
         self._note_assignment(frozenset())
         self.is_ready.clear()
         self.statistics.rejoins += 1
@@ -268,7 +275,7 @@ class Member:
     def _skip_lost(self, error: DataLossError) -> None:
         """Go on behind records that retention deleted, where their trigger allows it."""
         consumer = self._session.consumer
-        lost = self._starts.lost_records(consumer)
+        lost = self._starts.lost_records(consumer, self._committed)
         if not lost or not self._starts.may_skip(lost):
             raise error
         logger.error(

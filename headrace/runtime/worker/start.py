@@ -44,10 +44,15 @@ class StartPositions:
             self.uncommitted.update(group)
         return found
 
-    def lost_records(self, consumer: Consumer) -> dict[TopicPartition, int]:
-        """Assigned partitions whose position is not there any more, with the first offset that is."""
+    def lost_records(
+        self, consumer: Consumer, begun: Mapping[TopicPartition, int]
+    ) -> dict[TopicPartition, int]:
+        """Assigned partitions whose position is not there any more, with the first offset that is.
+
+        `begun` is where partitions stand of which nothing was read yet.
+        """
         assigned = consumer.assignment()
-        positions = {**consumer.committed(assigned), **consumer.positions()}
+        positions = {**begun, **consumer.positions()}
         earliest = self._admin.offsets(assigned, "earliest")
         return {p: first for p, first in earliest.items() if positions.get(p, first) < first}
 

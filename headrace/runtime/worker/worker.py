@@ -3,10 +3,10 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Thread, current_thread
+from threading import Lock, Thread
 from types import TracebackType
 from typing import Any, Self
 
@@ -21,7 +21,7 @@ from headrace.runtime.plan import Plan, build_plan
 from headrace.runtime.settings import WorkerSettings, load_settings
 from headrace.runtime.task.commit import Step
 from headrace.runtime.worker.groups import groups_of
-from headrace.runtime.worker.member import Member, MemberStatistics
+from headrace.runtime.worker.member import Member, MemberStatistics, nothing_watched
 from headrace.runtime.worker.slots import Slot
 from headrace.runtime.worker.topics import ensure_topics
 
@@ -80,10 +80,12 @@ class Worker:
         self._broker = broker
         self._clock = clock or SystemClock()
         self._values = values or Values()
-        self._hooks = {"reached": reached} if reached else {}
+        self._reached = reached or nothing_watched
         self._slots = ExitStack()
         self._members: list[Member] = []
         self._threads: list[Thread] = []
+        self._lock = Lock()
+        self._running = 0
         self._failure: BaseException | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._finished: asyncio.Event | None = None
@@ -173,9 +175,10 @@ class Worker:
                 values=self._values,
                 name=name,
                 topics=topics,
-                **self._hooks,
+                reached=self._reached,
             )
             self._members.append(member)
+        self._running = len(self._members)
         for member in self._members:
             thread = Thread(
                 target=self._run, args=(member,), name=f"headrace {member.group}", daemon=True
@@ -195,9 +198,14 @@ class Worker:
                 )
             self.stop()
         finally:
+            # Counted, because two threads that end at once would each find the other one alive.
+            with self._lock:
+                self._running -= 1
+                is_last = self._running == 0
             assert self._loop
-            if all(thread is current_thread() or not thread.is_alive() for thread in self._threads):
-                self._loop.call_soon_threadsafe(self._note_finished)
+            if is_last:
+                with suppress(RuntimeError):  # the program did not wait for us and has ended
+                    self._loop.call_soon_threadsafe(self._note_finished)
 
     def _note_finished(self) -> None:
         assert self._finished
@@ -222,6 +230,8 @@ class Worker:
         for thread in self._threads:
             left_s = max(0.0, deadline_s - self._clock.monotonic_s())
             await asyncio.to_thread(thread.join, left_s)
+        for member in self._members[len(self._threads) :]:  # the start failed before they ran
+            await asyncio.to_thread(member.abandon)
         self._slots.close()
         alive = [thread.name for thread in self._threads if thread.is_alive()]
         if alive and self._failure is None:
