@@ -4,7 +4,6 @@ The names below are imported when they are first used, so that `import headrace`
 """
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ _HOMES = {
     "parse_flows": "headrace.runtime.flow",
 }
 
-__all__ = [  # noqa: RUF022 # the order of the table above
+__all__ = [
     "Flow",
     "FlowError",
     "FlowStoppedError",
@@ -57,6 +56,8 @@ __all__ = [  # noqa: RUF022 # the order of the table above
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
+        from importlib.metadata import version
+
         return version("headrace")
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
