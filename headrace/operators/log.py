@@ -1,6 +1,7 @@
 """`log`: writes a line to the worker's log."""
 
 import logging
+from collections.abc import Iterable
 from typing import Literal
 
 from pydantic import Field
@@ -29,6 +30,10 @@ class Log(InlineAction):
 
     Config = LogConfig
     config: LogConfig
+
+    def problems(self) -> Iterable[str]:
+        for name in sorted(self.config.message.secrets):
+            yield f"message: mentions secret.{name}, and a log never tells a secret; leave it out"
 
     def emit(self, code: Code) -> None:
         logger = logging.getLogger("headrace.flow.log")

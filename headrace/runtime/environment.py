@@ -91,6 +91,11 @@ def settings_of_environment(env: Mapping[str, str] | None = None) -> dict[str, o
     return found
 
 
+def variable_of(setting: str) -> str:
+    """The variable that sets a setting."""
+    return SETTING_PREFIX + setting.upper()
+
+
 def config_path(env: Mapping[str, str] | None = None) -> Path | None:
     """The configuration file: `HEADRACE_CONFIG`, or `headrace.yaml` in the current folder when it is there."""
     env = os.environ if env is None else env

@@ -9,10 +9,18 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from headrace.runtime.duration import Duration
-from headrace.runtime.environment import Values, config_path, settings_of_environment, state_home
+from headrace.runtime.environment import (
+    Values,
+    config_path,
+    settings_of_environment,
+    state_home,
+    variable_of,
+)
 from headrace.runtime.errors import FlowError, SettingsError
 from headrace.runtime.flow import describe_validation
+from headrace.runtime.flow.places import Places
 from headrace.runtime.flow.reading import format_of, read_bytes, read_documents
+from headrace.runtime.flow.suggestion import found
 
 VALUE = re.compile(r"\$\{(env|secret)\.([A-Za-z_][A-Za-z0-9_-]*)\}")
 
@@ -24,7 +32,7 @@ class WorkerSettings(BaseModel):
         frozen=True, extra="forbid", use_attribute_docstrings=True, populate_by_name=True
     )
 
-    brokers: str = "127.0.0.1:9092"
+    brokers: Annotated[str, Field(min_length=1)] = "127.0.0.1:9092"
     """Kafka's bootstrap servers, `host:port` with commas between."""
     client: dict[str, str] = Field(default_factory=dict, repr=False)
     """Settings passed through to the Kafka client (TLS, SASL, ...), by librdkafka's names; `consumer.` or `producer.` in
@@ -68,13 +76,13 @@ def load_settings(given: Mapping[str, Any], config: Path | None = None) -> Worke
         SettingsError: naming the setting and where it came from.
     """
     path = config or config_path()
-    of_file = _read_config(path) if path else {}
+    of_file, places = _read_config(path) if path else ({}, Places())
     of_environment = settings_of_environment()
     chosen = {name: value for name, value in given.items() if value is not None}
     client = {
-        **of_file.pop("client", {}),
-        **_mapping(of_environment.pop("client", {})),
-        **chosen.pop("client", {}),
+        **_client(str(path), of_file.pop("client", None)),
+        **_client("environment", of_environment.pop("client", None)),
+        **_client("given", chosen.pop("client", None)),
     }
     merged = {**of_file, **of_environment, **chosen, **({"client": client} if client else {})}
     try:
@@ -83,22 +91,17 @@ def load_settings(given: Mapping[str, Any], config: Path | None = None) -> Worke
         lines = []
         for where, text in describe_validation(error, WorkerSettings, merged):
             name = str(where[0]) if where else ""
-            source = (
-                "given"
-                if name in chosen
-                else "environment"
-                if name in of_environment
-                else str(path or "settings")
-            )
+            if name in chosen:
+                source = "given"
+            elif name in of_environment:
+                source = variable_of(name)
+            else:
+                source = places.place(name) or "settings"
             lines.append(f"{source}: {text}")
         raise SettingsError("\n".join(lines)) from None
 
 
-def _mapping(value: object) -> dict[str, Any]:
-    return dict(value) if isinstance(value, Mapping) else {}
-
-
-def _read_config(path: Path) -> dict[str, Any]:
+def _read_config(path: Path) -> tuple[dict[str, Any], Places]:
     syntax = format_of(path)
     if syntax is None:
         raise SettingsError(f"the configuration file {path} must end in .yaml, .yml or .json")
@@ -108,29 +111,44 @@ def _read_config(path: Path) -> dict[str, Any]:
         raise SettingsError(str(error)) from error
     except OSError as error:
         raise SettingsError(
-            f"the configuration file {path} cannot be read: {error.strerror}"
+            f"the configuration file {path} cannot be read: {(error.strerror or 'unknown').lower()}"
         ) from error
     mistakes = [f"{path}:{m.line}: {m.text}" for document in documents for m in document.mistakes]
     if mistakes:
         raise SettingsError("\n".join(mistakes))
-    data = documents[0].data if documents else {}
+    if not documents:
+        return {}, Places()
+    data = {} if documents[0].data is None else documents[0].data
     if not isinstance(data, dict) or len(documents) > 1:
         raise SettingsError(f"{path} must be one mapping of settings, such as `brokers: host:9092`")
-    client = data.get("client") or {}
-    if not isinstance(client, dict):
+    return {str(name): value for name, value in data.items()}, documents[0].places
+
+
+def _client(source: str, client: object) -> dict[str, str]:
+    """Client settings as text, with `${env.NAME}` and `${secret.NAME}` replaced. What they hold is never told."""
+    if client is None:
+        return {}
+    if not isinstance(client, Mapping):
         raise SettingsError(
-            f"{path}: 'client' must be a mapping of client settings, such as `security.protocol: ssl`"
+            f"{source}: 'client' must be a mapping of client settings, such as `security.protocol: ssl`"
         )
-    resolved = {str(name): _resolved(value) for name, value in client.items()}
-    return {**data, "client": resolved}
+    return {
+        str(name): _resolved(value, f"{source}: client.{name}") for name, value in client.items()
+    }
 
 
-def _resolved(value: object) -> str:
-    """A client setting as text, with `${env.NAME}` and `${secret.NAME}` replaced."""
+def _resolved(value: object, where: str) -> str:
     if isinstance(value, bool):
         return str(value).lower()
+    if not isinstance(value, str | int | float):
+        raise SettingsError(
+            f"{where}: must be text, a number, or true or false, found {found(value)}"
+        )
     values = Values()
-    return VALUE.sub(
-        lambda found: values.env(found[2]) if found[1] == "env" else values.secret(found[2]),
-        str(value),
-    )
+    try:
+        return VALUE.sub(
+            lambda name: values.env(name[2]) if name[1] == "env" else values.secret(name[2]),
+            str(value),
+        )
+    except SettingsError as error:
+        raise SettingsError(f"{where}: {error}") from None

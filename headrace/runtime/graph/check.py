@@ -1,6 +1,6 @@
 """The graph check: everything wrong with a flow that its types do not show, all at once."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from pydantic import ValidationError
 
@@ -8,6 +8,7 @@ from headrace.runtime.actions import installed_actions, load_action
 from headrace.runtime.contracts.action import Action, BatchAction, KeyedAction
 from headrace.runtime.errors import FlowError, HeadraceError, Problem
 from headrace.runtime.flow import Flow, Stage, describe_validation, did_you_mean
+from headrace.runtime.graph.config_paths import parts_of, path_to
 from headrace.runtime.graph.model import Graph, Node
 from headrace.runtime.graph.names import unknown_names
 from headrace.runtime.graph.order import find_cycle, reachable, topological_order
@@ -22,7 +23,8 @@ def check_flows(flows: Sequence[Flow]) -> list[Graph]:
     Raises:
         FlowError: with the problems of all of them.
     """
-    graphs, problems = [], []
+    graphs: list[Graph] = []
+    problems: list[Problem] = []
     for flow in flows:
         try:
             graphs.append(check_flow(flow))
@@ -42,16 +44,16 @@ def check_flow(flow: Flow) -> Graph:
     check = _Check(flow)
     graph = check.graph()
     if check.problems:
-        raise FlowError([problem for _, problem in sorted(check.problems, key=lambda p: p[0])])
+        raise FlowError([problem for *_, problem in sorted(check.problems, key=lambda p: p[:2])])
     return graph
 
 
 class _Check:
-    """One pass over one flow; collects problems as (position in the document, problem)."""
+    """One pass over one flow; collects problems as (line, number of the stage, problem)."""
 
     def __init__(self, flow: Flow) -> None:
         self.flow = flow
-        self.problems: list[tuple[int, Problem]] = []
+        self.problems: list[tuple[int, int, Problem]] = []
         self.index = {stage.name: i for i, stage in reversed(list(enumerate(flow.stages)))}
         self.actions: dict[int, Action] = {}
 
@@ -71,23 +73,21 @@ class _Check:
             name: [t for t in node.targets if t in self.index] for name, node in nodes.items()
         }
         self._shape(nodes, targets)
+        self._expressions(nodes, targets)
         order = topological_order(targets)
-        graph = Graph(self.flow, tuple(nodes[name] for name in order), nodes)
-        if not self.problems:
-            for node in graph.nodes:
-                self._expressions(graph, node)
-        return graph
+        return Graph(self.flow, tuple(nodes[name] for name in order), nodes)
 
     def problem(self, index: int, text: str, *path: str | int) -> None:
         """Note a problem of the stage at `index` (-1: of the flow)."""
+        path = path if index < 0 else ("stages", index, *path)
+        place = self.flow.place(*path)
         if index < 0:
-            place, who = self.flow.place(*path), f"flow '{self.flow.name}'"
+            who = f"flow '{self.flow.name}'"
         else:
-            place = self.flow.place("stages", index, *path)
             who = f"stage '{self.flow.stages[index].name}'"
             if not place:
                 who = f"flow '{self.flow.name}': {who}"
-        self.problems.append((index, Problem(place, f"{who}{text}")))
+        self.problems.append((self.flow.line(*path), index, Problem(place, f"{who}{text}")))
 
     def _flow_itself(self) -> None:
         if not self.flow.name:
@@ -168,7 +168,9 @@ class _Check:
         action = kind(config)
         self.actions[i] = action
         for text in action.problems():
-            self.problem(i, f" ({stage.action}): {text}", "config")
+            field = text.partition(":")[0]
+            path = (field,) if field in kind.Config.model_fields else ()
+            self.problem(i, f" ({stage.action}): {text}", "config", *path)
         if isinstance(action, BatchAction | KeyedAction):
             self.problem(
                 i,
@@ -184,12 +186,13 @@ class _Check:
             )
 
     def _targets(self, i: int, stage: Stage) -> None:
-        for target in stage.out:
+        for number, target in enumerate(stage.out):
             if target not in self.index:
                 self.problem(
                     i,
                     f" sends to '{target}', which does not exist{did_you_mean(target, self.index)}",
                     "out",
+                    number,
                 )
         action = self.actions.get(i)
         for target in action.outputs() if action else ():
@@ -198,6 +201,7 @@ class _Check:
                     i,
                     f" routes to '{target}', which does not exist{did_you_mean(target, self.index)}",
                     "config",
+                    *path_to(target, stage.config),
                 )
 
     def _node(self, i: int, stage: Stage) -> Node:
@@ -231,8 +235,9 @@ class _Check:
         return stage in reachable(targets, [start])
 
     def _shape(self, nodes: dict[str, Node], targets: dict[str, list[str]]) -> None:
-        cycle = find_cycle(targets)
-        if cycle:
+        on_cycles: set[str] = set()
+        while cycle := find_cycle(_without(on_cycles, targets)):
+            on_cycles.update(cycle)
             line = " -> ".join(f"'{name}'" for name in cycle)
             self.problem(
                 self.index[cycle[0]], f" is on a cycle: {line}; a flow must come to an end", "out"
@@ -255,8 +260,8 @@ class _Check:
                     " is a trigger and reads a topic already; remove `link`",
                     "link",
                 )
-        if triggers and not cycle:
-            reached = reachable(targets, triggers)
+        if triggers:
+            reached = reachable(targets, {*triggers, *on_cycles})
             for name in nodes:
                 if name not in reached and self.index[name] in self.actions:
                     self.problem(
@@ -264,12 +269,24 @@ class _Check:
                         " is reached by no trigger; name it in the `out` of a stage or remove it",
                     )
 
-    def _expressions(self, graph: Graph, node: Node) -> None:
-        config = node.action.config
-        parts: Iterator[object] = config.parts()
-        for part in parts:
-            for text in unknown_names(graph, node, part):
-                self.problem(node.index, text, "config")
+    def _expressions(self, nodes: dict[str, Node], targets: dict[str, list[str]]) -> None:
+        sources: dict[str, list[str]] = {name: [] for name in targets}
+        for name, sent in targets.items():
+            for target in sent:
+                sources[target].append(name)
+        for name, node in nodes.items():
+            before = reachable(sources, sources[name])
+            for path, part in parts_of(node.action.config):
+                for text in unknown_names(part, name, nodes, before):
+                    self.problem(node.index, text, "config", *path)
+
+
+def _without(names: set[str], targets: dict[str, list[str]]) -> dict[str, list[str]]:
+    return {
+        name: [target for target in sent if target not in names]
+        for name, sent in targets.items()
+        if name not in names
+    }
 
 
 def _unsupported(key: str) -> str:

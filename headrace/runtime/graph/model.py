@@ -19,7 +19,7 @@ class Node:
 
     index: int
     stage: Stage
-    action: Action
+    action: Action = field(compare=False)  # made of the stage's own action and config
     out: tuple[str, ...]
     routes: tuple[str, ...]
     on_error: str

@@ -1,20 +1,21 @@
 """The names that an expression of a stage may mention, checked against the graph."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from headrace.runtime.expression import Expression, Template
 from headrace.runtime.flow import did_you_mean
 from headrace.runtime.graph.mentions import FIELDS, paths_of
-from headrace.runtime.graph.model import Graph, Node
 
 
-def unknown_names(graph: Graph, node: Node, part: Expression | Template) -> Iterator[str]:
-    """What this part of a stage's config mentions and cannot have, in plain words."""
+def unknown_names(
+    part: Expression | Template, stage: str, stages: Collection[str], before: Collection[str]
+) -> Iterator[str]:
+    """What a part of a stage's config mentions and cannot have, in plain words; `before` are the stages it comes after."""
     for name in sorted(part.results):
-        if name not in graph.by_name:
-            yield f": results.{name}: there is no stage '{name}'{did_you_mean(name, graph.by_name)}"
-        elif name not in graph.ancestors[node.name]:
-            yield f": results.{name}: stage '{name}' does not come before '{node.name}'"
+        if name not in stages:
+            yield f": results.{name}: there is no stage '{name}'{did_you_mean(name, stages)}"
+        elif name not in before:
+            yield f": results.{name}: stage '{name}' does not come before '{stage}'"
     for path in sorted(paths_of(part)):
         root, _, name = path.partition(".")
         fields = FIELDS.get(root, ())

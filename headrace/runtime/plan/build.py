@@ -1,5 +1,9 @@
 """Fusion: which stages run in one task, and which topics the flow needs in between."""
 
+from collections.abc import Callable
+
+import re2
+
 from headrace.runtime.contracts.action import InlineAction, TriggerAction
 from headrace.runtime.flow.model import slug
 from headrace.runtime.graph import Graph, Node
@@ -30,7 +34,7 @@ def build_plan(graph: Graph, prefix: str = DEFAULT_PREFIX) -> Plan:
             name: tuple(sorted(_crossing(graph, graph.by_name[name]))) for name in link_topics
         },
         dead_letter_topic=dead_letter_topic,
-        warnings=tuple(_warnings(graph)),
+        warnings=tuple(_warnings(graph, dead_letter_topic)),
     )
 
 
@@ -49,7 +53,8 @@ def _sub_topologies(graph: Graph, link_topics: dict[str, str]) -> tuple[SubTopol
                 members[node.name] |= members[target]
                 for name in members[target]:
                     members[name] = members[node.name]
-    subs, seen = [], set[str]()
+    subs: list[SubTopology] = []
+    seen = set[str]()
     for node in graph.nodes:
         if node.name in seen:
             continue
@@ -148,15 +153,26 @@ def _topics(
     return tuple(found)
 
 
-def _warnings(graph: Graph) -> list[str]:
+def _reader(graph: Graph) -> Callable[[str | None], bool]:
+    """Tells whether a trigger of the flow reads a topic."""
+    sources = [n.action.source() for n in graph.nodes if isinstance(n.action, TriggerAction)]
+    names = {name for source in sources for name in source.topics}
+    patterns = [re2.compile(source.pattern) for source in sources if source.pattern]
+    return lambda topic: (
+        topic is not None
+        and (topic in names or any(pattern.fullmatch(topic) for pattern in patterns))
+    )
+
+
+def _warnings(graph: Graph, dead_letter_topic: str | None) -> list[str]:
     found = []
-    sources = {topic for node in graph.triggers for topic in node.action.source().topics}  # type: ignore[attr-defined] # triggers have a source
+    reads = _reader(graph)
     for node in graph.nodes:
         if isinstance(node.action, InlineAction):
             found += [
                 f"stage '{node.name}' writes to '{sink.topic}', which the flow also reads: a record may go round for ever"
                 for sink in node.action.sinks()
-                if sink.topic in sources
+                if reads(sink.topic)
             ]
         if (
             not node.targets
@@ -164,6 +180,11 @@ def _warnings(graph: Graph) -> list[str]:
             and type(node.action).__name__ in ("Filter", "Map")
         ):
             found.append(f"what stage '{node.name}' makes goes nowhere; give it an `out`")
+    if reads(dead_letter_topic):
+        found.append(
+            f"the flow '{graph.flow.name}' reads its own dead letters in '{dead_letter_topic}': a record that fails may go"
+            " round for ever; name the topics, or choose a pattern that leaves it out"
+        )
     return found
 
 
