@@ -12,6 +12,8 @@ from headrace.runtime.contracts.action import ActionConfig, Format, Source, Star
 from headrace.runtime.duration import parse_duration
 from headrace.runtime.expression import Expression
 
+NOT_PORTABLE = re.compile(r"\\[a-zA-Z]|\(\?[a-zA-Z:<]*")
+"""A classic group matches patterns in the client, as POSIX does; the next generation in the broker, as RE2 does."""
 BACK = re.compile(r"-\s*(\d.*)")
 
 
@@ -67,6 +69,11 @@ class KafkaTrigger(TriggerAction):
                 re2.compile(config.pattern, options=options)
             except re2.error as error:
                 yield f"pattern: {error}"
+            for found in NOT_PORTABLE.findall(config.pattern):
+                yield (
+                    f"pattern: '{found}' means different things to Kafka's client and its brokers;"
+                    " write [0-9], [a-z] or a plain group"
+                )
         for part in config.parts():
             for name in sorted(part.reads & {"results"}):
                 yield f"mentions '{name}', but nothing comes before a trigger"

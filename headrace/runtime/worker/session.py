@@ -161,7 +161,7 @@ def subscription(plans: Sequence[Plan]) -> list[str]:
             for source in sub.sources:
                 names.update(dict.fromkeys(source.topics))
                 if source.pattern:
-                    names[f"^(?:{source.pattern})$"] = None
+                    names[f"^{source.pattern}"] = None
     return list(names)
 
 
