@@ -3,8 +3,9 @@
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any
 
+import re2
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError
 from confluent_kafka import TopicPartition as ClientPartition
 
@@ -20,8 +21,9 @@ from headrace.runtime.testcases.loading import Suite
 from headrace.runtime.testcases.reader import TopicReader
 from headrace.runtime.testcases.records import TestRecord
 
-STEP_S = 0.2
-STEPS_MAX = 300
+WAIT_S = 20.0
+STEP_S = 0.05
+STEPS_MAX = 1_000
 
 
 class RenamedMessage:
@@ -80,13 +82,14 @@ class EndReader:
         unfinished: set[TopicPartition] = set(positions)
         found: list[Message] = []
         while unfinished:
-            for message in cast("list[Any]", self._consumer.consume(1000, 10.0)):
-                error = message.error()
-                if error is None:
-                    found.append(message)
-                else:
-                    assert error.code() == KafkaError._PARTITION_EOF, error
-                    unfinished.discard(TopicPartition(message.topic(), message.partition()))
+            message: Any = self._consumer.poll(WAIT_S)
+            assert message is not None, f"no end of {unfinished} within {WAIT_S} s"
+            error = message.error()
+            if error is None:
+                found.append(message)
+            else:
+                assert error.code() == KafkaError._PARTITION_EOF, error
+                unfinished.discard(TopicPartition(message.topic(), message.partition()))
         self._consumer.unassign()
         return sorted(found, key=lambda one: (one.topic(), one.partition(), one.offset()))
 
@@ -102,6 +105,11 @@ class KafkaReader:
         self._admin = admin
         self._token = token
         self._unread = unread
+        self._known: dict[str, list[Message]] | None = None
+
+    def forget(self) -> None:
+        """Read anew the next time: there may be more."""
+        self._known = None
 
     def _counts(self) -> dict[str, int]:
         return {
@@ -114,10 +122,13 @@ class KafkaReader:
         return tuple(name.removeprefix(self._token) for name in self._counts())
 
     def read(self, topic: str) -> Sequence[Message]:
-        name = self._token + topic
-        count = self._counts().get(name, 0)
-        found = self._end.read({TopicPartition(name, i): OFFSET_BEGINNING for i in range(count)})
-        return [RenamedMessage(message, self._token) for message in found]
+        if self._known is None:  # of all topics together: looking up each by itself takes long
+            counts = self._counts()
+            self._known = {name: [] for name in counts}
+            everywhere = [TopicPartition(t, i) for t, count in counts.items() for i in range(count)]
+            for message in self._end.read(dict.fromkeys(everywhere, OFFSET_BEGINNING)):
+                self._known[message.topic()].append(RenamedMessage(message, self._token))
+        return self._known.get(self._token + topic, ())
 
     def close(self) -> None:
         self._end.close()
@@ -146,7 +157,8 @@ class KafkaDriver(Driver):
         )
 
     def _open_reader(self, links: Collection[str]) -> TopicReader:
-        return KafkaReader(self._end, self._admin, self.token, links)
+        self._kafka_reader = KafkaReader(self._end, self._admin, self.token, links)
+        return self._kafka_reader
 
     @property
     def dead_letter_topics(self) -> Mapping[str, str]:
@@ -180,6 +192,7 @@ class KafkaDriver(Driver):
         return self._admin.offsets([TopicPartition(topic, i) for i in range(count)], "latest")
 
     def run(self, *, commit: bool = True) -> None:
+        self._kafka_reader.forget()
         try:
             self._run(commit=commit)
         except FlowStoppedError as error:
@@ -198,12 +211,13 @@ class KafkaDriver(Driver):
         left: list[Message] = []
         for group, plans in self._groups.items():
             committed = self._admin.group_positions(group)
-            topics = {t for plan in plans for t in plan.link_topics.values()}
-            topics |= {
-                t.name for plan in plans for t in plan.topics if t.role == "source" and t.name
-            }
-            topics |= {where.topic for where in committed}
-            everywhere = [TopicPartition(t, i) for t in topics for i in range(counts.get(t, 0))]
+            sources = [s for plan in plans for sub in plan.sub_topologies for s in sub.sources]
+            everywhere = [
+                TopicPartition(topic, i)
+                for topic, count in counts.items()
+                for i in range(count)
+                if any(topic in s.topics or _matches(s.pattern, topic) for s in sources)
+            ]
             left += self._end.read({p: committed.get(p, OFFSET_BEGINNING) for p in everywhere})
         return left
 
@@ -237,6 +251,10 @@ def renamed(flow: Flow, token: str) -> Flow:
         elif stage["action"] == "publish":
             config["topic"] = token + config["topic"]
     return Flow.model_validate(document)
+
+
+def _matches(pattern: str | None, topic: str) -> bool:
+    return pattern is not None and re2.fullmatch(pattern, topic) is not None
 
 
 Snapshot = dict[str, dict[int, list[tuple[object, ...]]]]

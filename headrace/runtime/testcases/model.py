@@ -71,6 +71,12 @@ def _not_empty(name: str) -> str:
     return name
 
 
+def _not_without_tests(tests: tuple["TestCase", ...]) -> tuple["TestCase", ...]:
+    if not tests:
+        raise ValueError("must hold at least one test")
+    return tests
+
+
 Moment = Annotated[int, BeforeValidator(_moment)]
 Base64 = Annotated[bytes, BeforeValidator(_bytes)]
 Texts = Annotated[dict[str, str], BeforeValidator(_values)]
@@ -131,8 +137,7 @@ class InputStep(Part):
             raise ValueError(f"give one of 'value', 'raw' and 'base64', not {len(contents)}")
         if not contents and not commands:
             raise ValueError(
-                "give 'value', 'raw' or 'base64' of a record, or one of "
-                + ", ".join(f"'{name}'" for name in COMMANDS)
+                "give a record's 'value', 'raw' or 'base64', or 'advance', 'restart' or 'fail_next_commit'"
             )
         return self
 
@@ -211,4 +216,4 @@ class TestDocument(Rules):
     """Where the clock begins; 2026-01-01T00:00:00Z when left out."""
     topics: dict[str, Partitions] = {}
     """Partitions of topics; every other has one."""
-    tests: tuple[TestCase, ...] = Field(min_length=1)
+    tests: Annotated[tuple[TestCase, ...], AfterValidator(_not_without_tests)]
