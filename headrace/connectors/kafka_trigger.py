@@ -12,7 +12,7 @@ from headrace.runtime.contracts.action import ActionConfig, Format, Source, Star
 from headrace.runtime.duration import parse_duration
 from headrace.runtime.expression import Expression
 
-NOT_PORTABLE = re.compile(r"\\[a-zA-Z]|\(\?[a-zA-Z:<]*")
+NOT_PORTABLE = re.compile(r"\\[a-zA-Z]|\(\?")
 """A classic group matches patterns in the client, as POSIX does; the next generation in the broker, as RE2 does."""
 BACK = re.compile(r"-\s*(\d.*)")
 

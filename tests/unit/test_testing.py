@@ -350,6 +350,19 @@ def test_a_flow_with_mistakes_tells_all_of_them() -> None:
     assert len(caught.value.problems) == 2
 
 
+def test_a_pattern_that_client_and_brokers_read_differently_is_refused() -> None:
+    source = flow("patterns")
+    source.kafka("source", pattern=r"(?:a|b)-\d+").publish("sink", topic="out")
+
+    with pytest.raises(FlowError) as caught, FlowTest(source.build()):
+        pass
+
+    assert [text.partition("pattern: ")[2].split()[0] for _, text in caught.value.problems] == [
+        "'(?'",
+        "'\\d'",
+    ]
+
+
 def test_a_flow_that_feeds_itself_does_not_run_for_ever() -> None:
     source = flow("circle")
     source.kafka("source", topics=["in"]).publish("sink", topic="in")
