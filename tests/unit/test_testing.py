@@ -146,6 +146,22 @@ def test_topics_that_expressions_name_appear_while_the_flow_runs() -> None:
         assert values(test.received("out-a")) == [{"kind": "a"}]
 
 
+def test_records_are_told_once_though_topics_appear_meanwhile() -> None:
+    source = flow("routes")
+    source.kafka("source", topics=["in"]).publish("sink", topic="out-${event}")
+    with FlowTest(source.build()) as test:
+        test.send("in", [1, 2])
+        test.send("in", "7")
+        test.run()
+        first = test.received("out-7")
+        test.send("in", "8")
+        test.run()
+
+        assert values(first) == [7]
+        assert values(test.received("out-7")) == []
+        assert values(test.received("out-8")) == [8]
+
+
 def test_flows_may_be_paths(tmp_path: Path) -> None:
     path = tmp_path / "totals.yaml"
     path.write_text(TOTALS)
@@ -246,8 +262,10 @@ def test_a_worker_killed_before_its_commit_loses_and_doubles_nothing() -> None:
         test.send("in", {"amount": 200})
         test.run(commit=False)
         test.restart()
+        killed = test.received("out")
         test.run()
 
+        assert killed == []
         assert values(test.received("out")) == [{"amount": 200, "total": 400}]
 
 
