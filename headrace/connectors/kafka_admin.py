@@ -257,9 +257,7 @@ class KafkaAdmin:
     ) -> dict[TopicPartition, int]:
         return self._settled(lambda: self._list(partitions, at)) if partitions else {}
 
-    def _list(
-        self, partitions: list[TopicPartition], at: OffsetSpec
-    ) -> dict[TopicPartition, int]:
+    def _list(self, partitions: list[TopicPartition], at: OffsetSpec) -> dict[TopicPartition, int]:
         answers = self._open().list_offsets(
             {ClientPartition(*one): at for one in partitions},
             isolation_level=IsolationLevel.READ_COMMITTED,

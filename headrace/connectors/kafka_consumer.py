@@ -9,8 +9,6 @@ What makes them safe:
   `_floors` drops what was returned already.
 - `positions` during a callback are those of the last return, because what this very call
   collected was not processed yet.
-- The client resets a partition's position some time after it is assigned. Until it has, or a
-  record was returned, `_fresh` hides the position that an earlier ownership left behind.
 - An exception that left a callback would make the client throw away the records it collected:
   it is kept, and raised afterwards.
 """
@@ -19,6 +17,7 @@ What makes them safe:
 # asserts mark mistakes of the engine
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Literal, cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
@@ -32,10 +31,12 @@ from headrace.connectors.kafka_errors import (
     REBALANCING,
     REFUSED_FOR_GOOD,
     UNAVAILABLE,
+    fatal_cause,
     kafka_error,
     unavailable,
 )
 from headrace.connectors.kafka_log import KafkaLog
+from headrace.connectors.kafka_positions import ReadPositions
 from headrace.connectors.kafka_settings import client_settings, explain_refusal
 from headrace.runtime.clock import SystemClock
 from headrace.runtime.contracts.broker import (
@@ -59,6 +60,8 @@ _COUNT_MAX = 1_000_000
 _TOPICS_TIMEOUT_S = 1.0
 _SEEK_ATTEMPTS = 250
 _SEEK_PAUSE_S = 0.02
+_GATHER_S = 0.005
+_FLOORS_S = 60.0  # a partition without new records must not keep every batch on the slow path
 _ERROR_OF = Message.error
 
 
@@ -97,12 +100,9 @@ class KafkaConsumer:
         self._topics: list[str] = []
         self._listener: RebalanceListener | None = None
         self._assigned: dict[TopicPartition, ClientPartition] = {}
-        self._partitions: list[ClientPartition] = []  # of `_assigned`, for `position`
-        self._snapshot: list[ClientPartition] = []  # positions when `consume` returned last
-        self._earlier: list[ClientPartition] = []  # ... and the time before
-        self._sought: dict[TopicPartition, int] = {}
-        self._fresh: set[TopicPartition] = set()
+        self._positions = ReadPositions()  # as of when `consume` returned last
         self._floors: dict[TopicPartition, int] = {}
+        self._floors_end_s = 0.0
         self._gone: set[TopicPartition] = set()  # taken away during this call
         self._renewed: dict[TopicPartition, int] = {}  # ... and given back
         self._held: list[Message] = []  # collected by a call that raised
@@ -129,7 +129,6 @@ class KafkaConsumer:
         except KafkaException as error:
             raise explain_refusal(kafka_error(error).str(), self._user_settings) from error
         self._poll: Callable[[int, float], list[Message]] = self._client.consume
-        self._position = self._client.position
 
     def subscribe(self, topics: Sequence[str], listener: RebalanceListener) -> None:
         self._check_open()
@@ -167,11 +166,14 @@ class KafkaConsumer:
         self._check_open()
         if self._held:
             return self._return_held()
-        messages = self._poll(min(count, _COUNT_MAX), timeout_s)
+        try:
+            messages = self._collect(min(count, _COUNT_MAX), timeout_s)
+        except KafkaException as exception:
+            self._raise_for(kafka_error(exception), None)
+            return []
         if (
             self._is_rebalanced
             or self._is_doubtful
-            or self._fresh
             or self._floors
             or self._errors
             or self._log.fatal is not None
@@ -180,13 +182,21 @@ class KafkaConsumer:
             messages = self._inspect(messages)
         if messages and self._log.is_down:
             self._log.answered()
-        self._earlier = self._snapshot
-        self._snapshot = self._settled() if self._fresh else self._position(self._partitions)
+        self._positions.returned(messages)
         return cast("list[BrokerMessage]", messages)
+
+    def _collect(self, count: int, timeout_s: float) -> list[Message]:
+        """Return soon after the first record is there: the client's own call waits until it has `count`."""
+        messages = self._poll(count, min(timeout_s, _GATHER_S))
+        if not messages and timeout_s > _GATHER_S:
+            messages = self._poll(1, timeout_s - _GATHER_S)
+            if messages and count > 1:
+                messages += self._poll(count - 1, _GATHER_S)
+        return messages
 
     def _return_held(self) -> list[BrokerMessage]:
         messages, self._held = self._held, []
-        self._earlier, self._snapshot = self._snapshot, self._settled()
+        self._positions.returned(messages)
         return cast("list[BrokerMessage]", messages)
 
     def _inspect(self, messages: list[Message]) -> list[Message]:
@@ -196,7 +206,9 @@ class KafkaConsumer:
             self._raise_floors()
         kept: list[Message] = []
         stale: set[TopicPartition] = set()
-        floors, fresh = self._floors, self._fresh
+        floors = self._floors
+        if self._clock.monotonic_s() > self._floors_end_s:
+            floors.clear()
         for message in messages:
             error = message.error()
             if error is not None:
@@ -217,7 +229,6 @@ class KafkaConsumer:
                     floors[partition] = offset + 1
                 else:
                     del floors[partition]
-            fresh.discard(partition)
             kept.append(message)
         again = {partition: self._renewed[partition] for partition in stale}
         self._is_rebalanced = False
@@ -235,16 +246,13 @@ class KafkaConsumer:
         return kept
 
     def _raise_floors(self) -> None:
-        """Note what was returned already of the partitions that moved lately.
-
-        Only they can have been collecting while the client noted its positions for the rebalance.
-        """
-        earlier = _offsets(self._earlier)
-        for partition, offset in _offsets(self._snapshot).items():
-            if partition in self._assigned and earlier.get(partition) != offset:
+        """Note what was returned already: for a rebalance the client may go back to before it."""
+        for partition, offset in self._positions.next.items():
+            if partition in self._assigned:
                 self._floors[partition] = max(self._floors.get(partition, 0), offset)
         for partition in [one for one in self._floors if one not in self._assigned]:
             del self._floors[partition]
+        self._floors_end_s = self._clock.monotonic_s() + _FLOORS_S
 
     def _raise_what_happened(self) -> None:
         if self._failure is not None:
@@ -252,8 +260,14 @@ class KafkaConsumer:
             raise failure
         if self._log.fatal is not None and self._fall_back(self._log.fatal):
             return
-        while self._errors:
-            self._raise_for(*self._errors.pop(0))
+        errors, self._errors = self._errors, []
+        while errors:
+            first = errors.pop(0)
+            try:
+                self._raise_for(*first)
+            except HeadraceError:
+                self._errors += errors
+                raise
         if self._log.fatal is not None:
             self._raise_for(self._log.fatal, None)
 
@@ -286,8 +300,9 @@ class KafkaConsumer:
         code = error.code()
         if code in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE) and message:
             raise self._data_loss(message)
-        if error.fatal() and self._log.fatal is not None:
-            error, code = self._log.fatal, self._log.fatal.code()
+        if code == KafkaError._FATAL:
+            error = self._log.fatal or fatal_cause(error)
+            code = error.code()
         if self._fall_back(error):
             return
         group = self._settings.group
@@ -341,9 +356,8 @@ class KafkaConsumer:
         for name, begin in begins.items():
             if name in self._gone:
                 self._renewed[name] = begin.offset
-        self._fresh.update(begins)
         self._assigned.update(begins)
-        self._partitions = list(self._assigned.values())
+        self._positions.assign(self._assigned)
 
     def _on_revoke(self, client: Consumer, partitions: list[ClientPartition]) -> None:
         assert self._listener is not None
@@ -373,39 +387,23 @@ class KafkaConsumer:
         for name in names:
             del self._assigned[name]
             self._renewed.pop(name, None)
-            self._fresh.discard(name)
-        self._partitions = list(self._assigned.values())
+        self._positions.assign(self._assigned)
 
     def _forget(self, names: Iterable[TopicPartition]) -> None:
         """Drop what is known of these partitions: positions and records that were held."""
         dropped = set(names)
-        self._snapshot = [
-            one for one in self._snapshot if TopicPartition(one.topic, one.partition) not in dropped
-        ]
+        self._positions.forget(dropped)
         for name in dropped:
-            self._sought.pop(name, None)
             self._floors.pop(name, None)
         self._held = [one for one in self._held if _partition_of(one) not in dropped]
 
     # Positions
 
-    def _settled(self) -> list[ClientPartition]:
-        """The client's positions, without those left behind by an earlier ownership."""
-        positions = self._position(self._partitions)
-        settled: list[ClientPartition] = []
-        for one in positions:
-            name = TopicPartition(one.topic, one.partition)
-            if one.offset < 0:
-                self._fresh.discard(name)
-            elif name not in self._fresh:
-                settled.append(one)
-        return settled
-
     def assignment(self) -> frozenset[TopicPartition]:
         return frozenset(self._assigned)
 
     def positions(self) -> dict[TopicPartition, int]:
-        return self._sought | _offsets(self._snapshot)
+        return dict(self._positions.next)
 
     def committed(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         self._check_open()
@@ -427,8 +425,7 @@ class KafkaConsumer:
             assert partition in self._assigned, f"{partition} is not assigned"
             self._seek(ClientPartition(*partition, offset))
         self._forget(positions)
-        self._fresh.difference_update(positions)
-        self._sought.update(positions)
+        self._positions.next.update(positions)
 
     def _seek(self, target: ClientPartition) -> None:
         """Seek, waiting for a partition that was assigned a moment ago to be started."""
@@ -489,7 +486,8 @@ class KafkaConsumer:
         self._is_closing = True
         try:
             # Runs the listener, which may commit for the last time: not closed before it returns.
-            self._client.close()
+            with suppress(KafkaException):
+                self._client.close()
         finally:
             self._is_closed = True
             self._take_note_of_leaving()
@@ -500,8 +498,8 @@ class KafkaConsumer:
     def _take_note_of_leaving(self) -> None:
         self._forget(list(self._assigned))
         self._assigned.clear()
-        self._sought.clear()
-        self._snapshot, self._held = [], []
+        self._positions.next.clear()
+        self._held = []
 
     def _check_open(self) -> None:
         if self._is_closed:

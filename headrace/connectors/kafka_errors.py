@@ -104,6 +104,17 @@ def kafka_error(exception: KafkaException) -> KafkaError:
     return KafkaError(KafkaError._FAIL, str(exception))
 
 
+def fatal_cause(error: KafkaError) -> KafkaError:
+    """What a consumer's fatal error is about, as far as the engine asks.
+
+    The client says it in the text only, in the words that belong to the code.
+    """
+    for code in sorted(INSTANCE_TAKEN | PROTOCOL_REFUSED | REFUSED_FOR_GOOD - {KafkaError._FATAL}):
+        if KafkaError(code).str() in error.str():
+            return KafkaError(code, error.str(), fatal=True)
+    return error
+
+
 def unavailable(brokers: str, timeout_s: float, reason: str = "") -> BrokerUnavailableError:
     """The error for brokers that did not answer in time."""
     cause = f" ({reason})" if reason else ""

@@ -7,8 +7,10 @@ from threading import Lock
 
 from confluent_kafka import KafkaError
 
-# Lines of the client about single connections; they repeat with every retry.
-_CONNECTION_LINES = frozenset({"FAIL", "ERROR", "REQTMOUT", "CONNECT", "DISCONN", "PARTCNT"})
+# Lines about single connections repeat with every retry; what is fatal is raised anyway.
+_CONNECTION_LINES = frozenset(
+    {"CONNECT", "DISCONN", "ERROR", "FAIL", "FATAL", "PARTCNT", "REQTMOUT"}
+)
 _OUTAGE_CODES = frozenset(
     {
         KafkaError._ALL_BROKERS_DOWN,

@@ -3,12 +3,15 @@
 # ruff: noqa: SLF001 # public error codes of the client begin with an underscore
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka import Message as ClientMessage
 from confluent_kafka import TopicPartition as ClientPartition
 
+from headrace.connectors.kafka_calls import BoundedCalls, StuckError
 from headrace.connectors.kafka_errors import (
     ANSWER_TIMEOUT_S,
     UNAVAILABLE,
@@ -20,9 +23,10 @@ from headrace.connectors.kafka_log import KafkaLog
 from headrace.connectors.kafka_settings import client_settings, explain_refusal
 from headrace.runtime.clock import SystemClock
 from headrace.runtime.contracts.broker import ProducerSettings, TopicPartition
-from headrace.runtime.errors import ClosedError, HeadraceError, TransactionError
+from headrace.runtime.errors import ClosedError, FencedError, HeadraceError, TransactionError
 
 _RETRY_PAUSE_S = 0.05
+_STUCK_AFTER_S = 5.0
 # Records that an abort or a close drops on purpose.
 _DROPPED = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})
 
@@ -31,7 +35,7 @@ class KafkaProducer:
     """See `contracts.broker.Producer`.
 
     `produce` and `poll` are the client's bound methods: a call from generated code goes straight
-    into C. Delivery reports of records that arrived stop in C as well
+    into C. Whoever keeps them after `close` keeps the client alive. Delivery reports of records that arrived stop in C as well
     (`delivery.report.only.error`).
     """
 
@@ -41,6 +45,7 @@ class KafkaProducer:
         self._name = settings.transactional_id or settings.client_id
         self._log = KafkaLog(settings.client_id, brokers)
         self._clock = SystemClock()
+        self._calls = BoundedCalls(f"headrace producer {self._name}")
         self._failure: str | None = None
         self._failures = 0
         self._is_closed = False
@@ -129,7 +134,14 @@ class KafkaProducer:
         remaining_s = timeout_s
         while True:
             try:
-                call(max(remaining_s, 0.001))
+                self._calls.run(
+                    partial(call, max(remaining_s, 0.001)), remaining_s + _STUCK_AFTER_S
+                )
+            except StuckError:
+                raise FencedError(
+                    f"could not {doing} of '{self._name}': the client has not answered for {timeout_s + _STUCK_AFTER_S:g} s, as"
+                    " happens when a coordinator dies; a new producer takes its place"
+                ) from None
             except KafkaException as exception:
                 error = kafka_error(exception)
                 remaining_s = deadline_s - self._clock.monotonic_s()
@@ -153,9 +165,16 @@ class KafkaProducer:
         if self._is_closed:
             return
         self._is_closed = True
-        # The client's close waits for every record that is still queued, for ever if need be.
-        self._client.purge()
-        self._client.close()
+        self._calls.close()
+        # The client's own close aborts the transaction and flushes, and waits for ever when nobody
+        # answers (test_closing_never_waits_for_a_broker_that_is_gone). Dropping it ends it at once.
+        with suppress(KafkaException):
+            self._client.purge()
+        self.produce = self.poll = self._refuse
+        del self._client
+
+    def _refuse(self, *_: Any, **__: Any) -> None:
+        raise RuntimeError(f"the producer '{self._name}' is closed")
 
     def _check_open(self) -> None:
         if self._is_closed:
