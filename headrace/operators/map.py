@@ -112,7 +112,7 @@ class Map(InlineAction):
         changes_fields = config.take is not None or config.drop or config.rename or config.convert
         if changes_fields:
             event = self._fields(code, event, sets)
-        elif sets and is_owned and not is_made:
+        elif sets and is_owned and not is_made and not self._holds_event():
             self._set_in_place(code, event, sets)
         elif sets:
             merged = code.variable("event")
@@ -141,6 +141,10 @@ class Map(InlineAction):
             copy = code.constant(copied, "copied")
             given = {name: f"{copy}({source})" for name, source in given.items()}
         return f"{code.constant(function, 'call')}({', '.join(n + s for n, s in given.items())})"
+
+    def _holds_event(self) -> bool:
+        """Whether a field is set to the event itself, which set in place would then hold itself."""
+        return any(part.event_fields is None for part in self.config.set.values())
 
     def _set_in_place(self, code: Code, event: str, sets: Sequence[tuple[str, str]]) -> None:
         if len(sets) == 1:

@@ -83,6 +83,8 @@ def explained(
         return Failure(place, message, kind, text, detail)
     if is_refused:
         text = str(error)
+    elif isinstance(error, orjson.JSONEncodeError):
+        text = f"the event cannot be written as JSON: {error}"  # which quotes types only
     else:
         spelled = {v: name for name, v in place.variables.items()}
         text = explain(error, traceback, {**module.spelled, **spelled, place.event: "event"})

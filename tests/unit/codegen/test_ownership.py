@@ -59,6 +59,20 @@ def test_an_event_set_in_place_is_not_seen_through_an_earlier_result_or_the_trig
     ]
 
 
+def test_a_field_may_be_set_to_the_event_itself() -> None:
+    run = running("""
+        name: flow
+        stages:
+          - {name: in, action: kafka, config: {topics: in}, out: change}
+          - {name: change, action: map, config: {set: {a: event, b: "[event]"}}, out: sink}
+          - {name: sink, action: publish, config: {topic: out}}
+        """)
+
+    run.run({"c": 1})
+
+    assert run.data("out") == [{"c": 1, "a": {"c": 1}, "b": [{"c": 1}]}]
+
+
 @pytest.mark.parametrize(
     "value",
     [

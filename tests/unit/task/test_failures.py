@@ -328,3 +328,14 @@ def test_the_log_says_the_same_of_a_stage_a_few_times_only(
 
     assert len(caplog.records) == 6
     assert caplog.messages[-1].endswith("(and 45 more like it)")
+
+
+def test_an_event_that_json_cannot_hold_is_told_by_its_type() -> None:
+    run = run_of("- {name: first, action: map, config: {value: '{event.a}'}, out: sink}")
+
+    run.run({"a": "payload"})
+
+    (letter,) = run.dead_letters
+    assert letter.headers["headrace-error"] == (
+        b"the event cannot be written as JSON: Type is not JSON serializable: set"
+    )
