@@ -49,15 +49,18 @@ def to_int(value: Any) -> int:
 
 
 def to_float(value: Any) -> float:
-    """Numbers and texts of numbers."""
-    if isinstance(value, int | float):
-        return float(value)
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            raise RecordError("cannot convert text to float: it is no number") from None
-    raise _refused(value, "float")
+    """Numbers and texts of numbers; not what is too large for one, since JSON has no infinity."""
+    if not isinstance(value, int | float | str):
+        raise _refused(value, "float")
+    try:
+        number = float(value)
+    except ValueError:
+        raise RecordError("cannot convert text to float: it is no number") from None
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise RecordError(f"cannot convert {_kind(value)} to float: it is not finite")
+    return number
 
 
 def to_string(value: Any) -> str:
@@ -69,7 +72,10 @@ def to_string(value: Any) -> str:
             return value.decode()
         except UnicodeDecodeError:
             raise RecordError("cannot convert bytes to string: they are not UTF-8") from None
-    return orjson.dumps(value).decode()
+    try:
+        return orjson.dumps(value).decode()
+    except orjson.JSONEncodeError as error:
+        raise RecordError(f"cannot convert {_kind(value)} to string: {error}") from None
 
 
 def to_bool(value: Any) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import re2
 from pydantic import Field
 
+from headrace.operators.conversion import to_string
 from headrace.runtime.contracts.action import ActionConfig, Code, InlineAction
 from headrace.runtime.expression import Expression
 
@@ -104,9 +105,7 @@ def text_of(value: object) -> str:
     """A field as the text that is compared: JSON's spelling for what is no text."""
     if isinstance(value, str):
         return value
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    return str(value)
+    return to_string(value)
 
 
 def _reason(error: re2.error) -> str:
