@@ -1,5 +1,6 @@
 """One record's failure: which stage it belongs to, and what may be told of it."""
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -10,6 +11,8 @@ from headrace.runtime.codegen import LinePlace, Module
 from headrace.runtime.contracts.broker import Message
 from headrace.runtime.expression import explain
 
+WRITES_JSON = re.compile(r"= (?:None if \w+ is None else )?dumps\(\w+\)$")
+"""The line that encodes an event. What the encoder raises is a plain TypeError, as an expression may raise it."""
 ERROR_TEXT_MAX = 4_096
 """Characters of an error's text that a dead letter carries."""
 OURS = "headrace."
@@ -83,7 +86,7 @@ def explained(
         return Failure(place, message, kind, text, detail)
     if is_refused:
         text = str(error)
-    elif isinstance(error, orjson.JSONEncodeError):
+    elif isinstance(error, TypeError) and WRITES_JSON.search(_line(traceback, module)):
         text = f"the event cannot be written as JSON: {error}"  # which quotes types only
     else:
         spelled = {v: name for name, v in place.variables.items()}
@@ -98,6 +101,11 @@ def without(secrets: Collection[str], text: str) -> str:
         for spelled in (secret, repr(secret)[1:-1], orjson.dumps(secret).decode()[1:-1]):
             text = text.replace(spelled, "***")
     return text[:ERROR_TEXT_MAX]
+
+
+def _line(traceback: TracebackType, module: Module) -> str:
+    """The generated line that failed."""
+    return module.source.splitlines()[traceback.tb_lineno - 1]
 
 
 def _undecodable(error: Exception, message: Message, place: LinePlace) -> str:
