@@ -32,7 +32,8 @@ def load_action(name: str) -> type[Action]:
         loaded = point.load()
     except Exception as error:  # importing runs the package's code, which may raise anything
         raise SettingsError(
-            f"action '{name}' of '{point.value}' cannot be imported: {type(error).__name__}: {error}; reinstall the package that brings it"
+            f"action '{name}' of '{point.value}' cannot be imported: {type(error).__name__}: {error};"
+            " reinstall the package that brings it"
         ) from error
     if not (isinstance(loaded, type) and issubclass(loaded, Action)):
         raise SettingsError(

@@ -330,6 +330,14 @@ def test_the_log_says_the_same_of_a_stage_a_few_times_only(
     assert caplog.messages[-1].endswith("(and 45 more like it)")
 
 
+def test_a_type_error_of_an_expression_is_not_taken_for_one_of_json() -> None:
+    run = run_of("- {name: first, action: filter, config: {where: event.a > 1}, out: sink}")
+
+    run.run(None)
+
+    assert (run.dead_letters[0].headers["headrace-error"] or b"").startswith(b"event is null")
+
+
 def test_an_event_that_json_cannot_hold_is_told_by_its_type() -> None:
     run = run_of("- {name: first, action: map, config: {value: '{event.a}'}, out: sink}")
 
