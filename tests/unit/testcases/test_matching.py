@@ -1,7 +1,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.runtime.testcases.matching import (
@@ -112,6 +112,7 @@ def test_partitions_have_no_order_among_each_other() -> None:
     assert not holds("a1", "a2")
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 1)), max_size=8), st.data())
 def test_every_interleaving_of_partitions_is_in_order(
     records: list[tuple[int, int]], data: st.DataObject
@@ -127,6 +128,7 @@ def test_every_interleaving_of_partitions_is_in_order(
     assert is_in_order(len(expected), partitions, lambda i, j: expected[i] == by_partition[j][1])
 
 
+@settings(deadline=None)
 @given(st.permutations(range(6)))
 def test_pairs_are_found_in_any_order(order: list[int]) -> None:
     pairs = pairs_in_any_order(6, 6, lambda i, j: i == order[j])
