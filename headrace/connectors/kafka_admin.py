@@ -4,10 +4,10 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
+from threading import Lock
 from typing import Any, Literal, TypeVar
 
 from confluent_kafka import (
-    ConsumerGroupTopicPartitions,
     IsolationLevel,
     KafkaError,
     KafkaException,
@@ -30,6 +30,7 @@ from headrace.connectors.kafka_errors import (
     kafka_error,
     unavailable,
 )
+from headrace.connectors.kafka_group_positions import GroupPositions
 from headrace.connectors.kafka_log import KafkaLog
 from headrace.connectors.kafka_settings import client_settings, explain_refusal
 from headrace.runtime.clock import SystemClock
@@ -50,7 +51,6 @@ _SETTLING_PAUSE_S = 0.1
 _INTERNAL_TOPICS = frozenset(
     {"__cluster_metadata", "__consumer_offsets", "__share_group_state", "__transaction_state"}
 )
-_UNSTABLE = frozenset({KafkaError.UNSTABLE_OFFSET_COMMIT})
 _UNKNOWN_TOPIC = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC})
 # The cluster is about to agree on who leads or coordinates: shortly after a start, a creation, a move.
 _SETTLING = frozenset(
@@ -76,6 +76,8 @@ class KafkaAdmin:
         self._brokers = brokers
         self._log = KafkaLog("headrace-admin", brokers)
         self._clock = SystemClock()
+        self._lock = Lock()
+        self._positions = GroupPositions(brokers, client, self._log)
         configuration: dict[str, Any] = client_settings(client, "admin")
         configuration |= {"bootstrap.servers": brokers, "client.id": "headrace-admin"}
         try:
@@ -271,34 +273,22 @@ class KafkaAdmin:
         }
 
     def group_positions(self, group: str) -> dict[TopicPartition, int]:
-        """Waits for positions that are being committed, once the group has any of that partition.
+        partitions = [
+            TopicPartition(name, number)
+            for name, count in self.topics().items()
+            for number in range(count)
+        ]
+        return self._settled(lambda: self._group_positions(group, partitions))
 
-        The very first positions may show up some milliseconds after their transaction; a member
-        that needs to know asks `Consumer.committed`.
-        """
-        return self._settled(lambda: self._group_positions(group))
-
-    def _group_positions(self, group: str) -> dict[TopicPartition, int]:
-        deadline_s = self._clock.monotonic_s() + ANSWER_TIMEOUT_S
-        while True:
-            answers = self._open().list_consumer_group_offsets(
-                [ConsumerGroupTopicPartitions(group)],
-                require_stable=True,
-                request_timeout=ANSWER_TIMEOUT_S,
-            )
-            found = self._wait(f"read the positions of group '{group}'", answers[group], _UNSTABLE)
-            if found is not None and not any(map(_is_unstable, found.topic_partitions)):
-                return {
-                    TopicPartition(one.topic, one.partition): one.offset
-                    for one in found.topic_partitions
-                    if one.offset >= 0
-                }
-            if self._clock.monotonic_s() > deadline_s:
-                raise RestartError(
-                    f"the positions of group '{group}' have been part of an open transaction for "
-                    f"{ANSWER_TIMEOUT_S:g} s; stop its workers or wait for the transaction's end"
-                )
-            self._clock.sleep(_VISIBILITY_PAUSE_S)
+    def _group_positions(
+        self, group: str, partitions: Sequence[TopicPartition]
+    ) -> dict[TopicPartition, int]:
+        with self._lock:
+            try:
+                return self._positions.of(group, partitions)
+            except KafkaException as exception:
+                doing = f"read the positions of group '{group}'"
+                raise self._refused(doing, kafka_error(exception)) from exception
 
     def delete_group(self, group: str) -> None:
         self._settled(lambda: self._delete_group(group))
@@ -359,7 +349,5 @@ class KafkaAdmin:
 
     def close(self) -> None:
         self._client = None
-
-
-def _is_unstable(position: ClientPartition) -> bool:
-    return position.error is not None and position.error.code() in _UNSTABLE
+        with self._lock:
+            self._positions.close()

@@ -58,7 +58,7 @@ GroupProtocol = Literal["classic", "consumer"]
 
 _COUNT_MAX = 1_000_000
 _TOPICS_TIMEOUT_S = 1.0
-_SEEK_ATTEMPTS = 250
+_SEEK_ATTEMPTS = 50
 _SEEK_PAUSE_S = 0.02
 _GATHER_S = 0.005
 _FLOORS_S = 60.0  # a partition without new records must not keep every batch on the slow path
@@ -428,19 +428,24 @@ class KafkaConsumer:
         self._positions.next.update(positions)
 
     def _seek(self, target: ClientPartition) -> None:
-        """Seek, waiting for a partition that was assigned a moment ago to be started."""
+        """Seek, waiting for a partition that was assigned a moment ago to be started.
+
+        One that stopped because its position was out of range cannot be sought: it is assigned anew.
+        """
         for attempt in range(_SEEK_ATTEMPTS):
             try:
                 self._client.seek(target)
             except KafkaException as exception:
                 error = kafka_error(exception)
-                if error.code() != KafkaError._STATE or attempt + 1 == _SEEK_ATTEMPTS:
-                    raise self._refused(
-                        f"seek {target.topic}[{target.partition}]", error
-                    ) from exception
-                self._clock.sleep(_SEEK_PAUSE_S)
+                if error.code() != KafkaError._STATE:
+                    doing = f"seek {target.topic}[{target.partition}]"
+                    raise self._refused(doing, error) from exception
+                if attempt + 1 < _SEEK_ATTEMPTS:
+                    self._clock.sleep(_SEEK_PAUSE_S)
             else:
                 return
+        self._client.incremental_unassign([target])
+        self._client.incremental_assign([target])
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
         self._check_open()
@@ -485,7 +490,13 @@ class KafkaConsumer:
             return
         self._is_closing = True
         try:
-            # Runs the listener, which may commit for the last time: not closed before it returns.
+            # The listener may commit for the last time. A client that is closing itself sometimes
+            # refuses that with `_DESTROY`, so everything is given back before it is told to close.
+            if self._listener is not None and self._assigned:
+                with suppress(KafkaException):
+                    self._take_away(
+                        self._client, list(self._assigned.values()), self._listener.revoked
+                    )
             with suppress(KafkaException):
                 self._client.close()
         finally:

@@ -83,6 +83,7 @@ class Crash:
         self.sent = 0
         self._fed = Event()
         self._feeder: Thread | None = None
+        self._workers: list[subprocess.Popen[str]] = []
         admin = KafkaBroker(brokers).admin()
         admin.create(
             [
@@ -126,12 +127,24 @@ class Crash:
     def start(self, step: int = 0, commit: int = 1, **settings: Any) -> subprocess.Popen[str]:
         """A worker process that dies at this step of this commit (0: never)."""
         given = json.dumps({**self.settings, **settings})
-        return subprocess.Popen(
+        worker = subprocess.Popen(
             [sys.executable, str(VICTIM), given, str(self.flow), str(step), str(commit)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
+        self._workers.append(worker)
+        return worker
+
+    def clean_up(self) -> None:
+        """End what still runs."""
+        self._fed.set()
+        for worker in self._workers:
+            if worker.poll() is None:
+                worker.kill()
+            worker.communicate()
+        if self._feeder:
+            self._feeder.join(WAIT_S)
 
     def wait_killed(self, worker: subprocess.Popen[str]) -> None:
         """Wait until the worker has killed itself, which it must."""

@@ -2,12 +2,12 @@
 
 import random
 import time
-from pathlib import Path
 
 import pytest
 
 from headrace.runtime.task.commit import Step
-from tests.crash.harness import Crash, ready
+from tests.crash.conftest import CrashFactory
+from tests.crash.harness import ready
 
 pytestmark = pytest.mark.kafka
 
@@ -17,9 +17,9 @@ RANDOM_KILLS = 14
 
 @pytest.mark.timeout(900)
 def test_a_kill_at_any_step_of_the_commit_leaves_every_result_exactly_once(
-    kafka_brokers: str, tmp_path: Path
+    kafka_brokers: str, crash_of: CrashFactory
 ) -> None:
-    crash = Crash(kafka_brokers, tmp_path, instance_id="victim", group_protocol="classic")
+    crash = crash_of(kafka_brokers, instance_id="victim", group_protocol="classic")
     crash.feed(per_second=1_000)
     kills = 0
 
@@ -38,9 +38,9 @@ def test_a_kill_at_any_step_of_the_commit_leaves_every_result_exactly_once(
 
 @pytest.mark.timeout(900)
 def test_a_kill_at_any_moment_leaves_every_result_exactly_once(
-    kafka_brokers: str, tmp_path: Path
+    kafka_brokers: str, crash_of: CrashFactory
 ) -> None:
-    crash = Crash(kafka_brokers, tmp_path, instance_id="victim", group_protocol="classic")
+    crash = crash_of(kafka_brokers, instance_id="victim", group_protocol="classic")
     crash.feed(per_second=1_000)
     chance = random.Random(7)
 
@@ -57,10 +57,11 @@ def test_a_kill_at_any_moment_leaves_every_result_exactly_once(
 
 
 @pytest.mark.timeout(600)
-def test_at_least_once_loses_nothing_when_it_is_killed(kafka_brokers: str, tmp_path: Path) -> None:
-    crash = Crash(
+def test_at_least_once_loses_nothing_when_it_is_killed(
+    kafka_brokers: str, crash_of: CrashFactory
+) -> None:
+    crash = crash_of(
         kafka_brokers,
-        tmp_path,
         instance_id="victim",
         group_protocol="classic",
         processing="at_least_once",

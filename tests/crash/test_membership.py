@@ -3,12 +3,12 @@
 import random
 import signal
 import time
-from pathlib import Path
 
 import pytest
 
 from headrace.connectors.local_kafka import LocalKafka
-from tests.crash.harness import Crash, ready
+from tests.crash.conftest import CrashFactory
+from tests.crash.harness import ready
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
 
@@ -17,9 +17,9 @@ PROTOCOLS = ["classic", "consumer"]
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_a_worker_that_was_frozen_past_its_session_is_fenced_and_nothing_doubles(
-    kafka_brokers: str, tmp_path: Path, protocol: str
+    kafka_brokers: str, crash_of: CrashFactory, protocol: str
 ) -> None:
-    crash = Crash(kafka_brokers, tmp_path, group_protocol=protocol)
+    crash = crash_of(kafka_brokers, group_protocol=protocol)
     crash.feed(per_second=1_000)
     frozen = crash.start()
     ready(frozen)
@@ -40,9 +40,9 @@ def test_a_worker_that_was_frozen_past_its_session_is_fenced_and_nothing_doubles
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_workers_that_join_and_leave_under_load_lose_and_double_nothing(
-    kafka_brokers: str, tmp_path: Path, protocol: str
+    kafka_brokers: str, crash_of: CrashFactory, protocol: str
 ) -> None:
-    crash = Crash(kafka_brokers, tmp_path, group_protocol=protocol)
+    crash = crash_of(kafka_brokers, group_protocol=protocol)
     crash.feed(per_second=1_500)
     chance = random.Random(11)
     workers = [crash.start()]
@@ -60,9 +60,9 @@ def test_workers_that_join_and_leave_under_load_lose_and_double_nothing(
 
 
 def test_a_killed_worker_that_nobody_replaces_is_taken_over_by_another(
-    kafka_brokers: str, tmp_path: Path
+    kafka_brokers: str, crash_of: CrashFactory
 ) -> None:
-    crash = Crash(kafka_brokers, tmp_path)
+    crash = crash_of(kafka_brokers)
     crash.feed(per_second=1_000)
     killed, other = crash.start(), crash.start()
     ready(killed)
@@ -77,9 +77,9 @@ def test_a_killed_worker_that_nobody_replaces_is_taken_over_by_another(
 
 
 def test_a_broker_that_is_killed_and_started_again_costs_nothing(
-    own_kafka: LocalKafka, tmp_path: Path
+    own_kafka: LocalKafka, crash_of: CrashFactory
 ) -> None:
-    crash = Crash(own_kafka.brokers, tmp_path)
+    crash = crash_of(own_kafka.brokers)
     crash.feed(per_second=1_000)
     worker = crash.start()
     ready(worker)

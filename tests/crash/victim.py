@@ -1,7 +1,7 @@
 """A worker process that kills itself at a step of a commit: `victim.py SETTINGS FLOW STEP COMMIT`.
 
-`SETTINGS` is JSON for `WorkerSettings`. The process dies by SIGKILL before step STEP of its COMMIT-th commit (7 is behind the last
-step); with STEP 0 it runs until somebody else ends it. It prints `ready` when it was given partitions.
+`SETTINGS` is JSON for `WorkerSettings`. The process dies by SIGKILL before step STEP of its COMMIT-th commit (7 is behind
+the last step); with STEP 0 it runs until somebody else ends it. It prints `ready` when it was given partitions.
 """
 
 import asyncio

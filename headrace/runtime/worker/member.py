@@ -281,9 +281,9 @@ class Member:
         logger.error(
             "group %s: %s; going on with what is left (on_data_loss: continue)", self.group, error
         )
-        self._rewind(error)
-        self._session.consumer.seek(lost)
         self._committed.update(lost)
+        self._starts.uncommitted.update(lost)
+        self._rewind(error)
 
     # ---- the end
 

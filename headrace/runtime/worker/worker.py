@@ -87,6 +87,7 @@ class Worker:
         self._lock = Lock()
         self._running = 0
         self._failure: BaseException | None = None
+        self._stop_before_s: float | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._finished: asyncio.Event | None = None
         self.plans: tuple[Plan, ...] = ()
@@ -128,9 +129,17 @@ class Worker:
             raise failure
 
     def stop(self) -> None:
-        """Begin to stop: `wait` returns when everything is committed. Thread-safe; may be called again."""
+        """Begin to stop: `wait` returns when everything is committed, or when `stop_timeout` is over.
+
+        Thread-safe; may be called again.
+        """
         for member in self._members:
             member.stop()
+        if self._stop_before_s is None:
+            timeout_s = self.settings.stop_timeout.total_seconds()
+            self._stop_before_s = self._clock.monotonic_s() + timeout_s
+            if self._loop is not None and not self._loop.is_closed():
+                self._loop.call_soon_threadsafe(self._loop.call_later, timeout_s, self._give_up)
 
     def statistics(self) -> Statistics:
         """What was done so far. Thread-safe."""
@@ -223,12 +232,16 @@ class Worker:
             failure, self._failure = self._failure, None
             raise failure
 
+    def _give_up(self) -> None:
+        """The time for stopping is over: let go of whoever waits, `_stop` says what is left behind."""
+        assert self._finished
+        self._finished.set()
+
     async def _stop(self) -> None:
         self.stop()
-        timeout_s = self.settings.stop_timeout.total_seconds()
-        deadline_s = self._clock.monotonic_s() + timeout_s
+        assert self._stop_before_s is not None
         for thread in self._threads:
-            left_s = max(0.0, deadline_s - self._clock.monotonic_s())
+            left_s = max(0.0, self._stop_before_s - self._clock.monotonic_s())
             await asyncio.to_thread(thread.join, left_s)
         for member in self._members[len(self._threads) :]:  # the start failed before they ran
             await asyncio.to_thread(member.abandon)
@@ -236,7 +249,7 @@ class Worker:
         alive = [thread.name for thread in self._threads if thread.is_alive()]
         if alive and self._failure is None:
             self._failure = RestartError(
-                f"{', '.join(alive)} did not stop within {timeout_s:g} s; what was not committed will be read again"
+                f"{', '.join(alive)} did not stop within {self.settings.stop_timeout.total_seconds():g} s; what was not committed will be read again"
             )
 
 
