@@ -1,8 +1,10 @@
 """The contenders: how each is started, and how many records it gets."""
 
 import json
+import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +45,10 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """What a contender has measured of itself, between the first record and the last commit."""
+    """What a contender has measured of itself, between the first record and the last commit.
+
+    `other_cores` is what was measured around it: the cores that were busy with other programs, on average.
+    """
 
     contender: str
     group: str
@@ -52,6 +57,7 @@ class Result:
     per_second: float
     cpu_us: float
     peak_mb: float
+    other_cores: float = 0.0
 
 
 class ContenderError(Exception):
@@ -66,15 +72,17 @@ def run(contender: Contender, task: Task) -> Result:
     """
     command = contender.command(task)
     try:
-        ended = subprocess.run(
-            command,
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT_S,
-            check=False,
-        )
+        with tempfile.TemporaryDirectory(prefix="headrace-benchmark-") as temporary:
+            ended = subprocess.run(
+                command,
+                cwd=ROOT,
+                env={**os.environ, "TMPDIR": temporary},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=TIMEOUT_S,
+                check=False,
+            )
     except subprocess.TimeoutExpired as error:
         raise ContenderError(f"{contender.name} took longer than {TIMEOUT_S:g} s") from error
     lines = ended.stdout.splitlines()

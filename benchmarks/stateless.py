@@ -50,13 +50,13 @@ def run_one(kafka: LocalKafka, contender: Contender, source: Input, wanted: int)
         )
         others = OtherLoad(kafka.process.pid if kafka.process else None)
         result = run(contender, task)
-        cores = others.cores()
+        result = dataclasses.replace(result, other_cores=round(others.cores(), 2))
         written = check(kafka.brokers, contender, result, source, target)
     finally:
         remove(kafka.brokers, target)
     say(
         f"  {contender.name:<24}{result.per_second:>10,.0f}/s  {result.cpu_us:6.2f} us CPU  {result.peak_mb:5.0f} MB  "
-        f"{result.records:,} in, {written:,} out; others used {cores:.2f} cores"
+        f"{result.records:,} in, {written:,} out; others used {result.other_cores:.2f} cores"
     )
     return result
 

@@ -70,7 +70,7 @@ public final class StreamsContender {
         settings.put("num.stream.threads", 1);
         settings.put("commit.interval.ms", 100);
         settings.put("replication.factor", 1);
-        settings.put("state.dir", Files.createTempDirectory("streams-contender").toString());
+        settings.put("state.dir", Files.createTempDirectory(Path.of(System.getenv("TMPDIR")), "state").toString());
         settings.put("auto.offset.reset", "earliest");
         settings.put("max.poll.records", 10_000);
         settings.put("consumer.max.partition.fetch.bytes", 4 << 20);
