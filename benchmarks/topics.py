@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from confluent_kafka import (
     Consumer,
-    ConsumerGroupTopicPartitions,
     KafkaError,
     KafkaException,
     Message,
@@ -77,8 +76,17 @@ def records_of(brokers: str, topic: str) -> Iterator[Message]:
 
 
 def positions_of(brokers: str, group: str, topic: str) -> dict[int, int]:
-    """The committed positions of a group per partition of the topic."""
-    admin = _admin(brokers)
-    asked = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])[group]
-    found = asked.result(ANSWER_S).topic_partitions
-    return {one.partition: one.offset for one in found if one.topic == topic and one.offset >= 0}
+    """The committed positions of a group per partition of the topic.
+
+    Asked for by a consumer that never joins: unlike the administration client, it waits for positions that a transaction
+    is about to commit.
+    """
+    consumer = Consumer(
+        {"bootstrap.servers": brokers, "group.id": group, "isolation.level": "read_committed"}
+    )
+    try:
+        asked = [TopicPartition(topic, partition) for partition in range(PARTITIONS)]
+        found = consumer.committed(asked, timeout=ANSWER_S)
+    finally:
+        consumer.close()
+    return {one.partition: one.offset for one in found if one.offset >= 0}
