@@ -170,7 +170,7 @@ class World:
         with ExitStack() as stack:
             stack.callback(self.admin.close)
             stack.callback(self._delete_topics)
-            for one in self._open:
+            for one in reversed(self._open):  # the stack turns it round
                 stack.callback(one.close)
 
     def _delete_topics(self) -> None:
