@@ -235,6 +235,26 @@ def test_a_member_that_was_expelled_cannot_commit_its_transaction(world: World) 
     assert [one.value() for one in world.read(out, 1)] == [b"after"]
 
 
+def test_what_a_member_showed_before_a_rebalance_is_not_taken_after_it(world: World) -> None:
+    topic, group = world.topic(partitions=2), world.name("group")
+    first = world.member(group, topic)
+    world.until(lambda: len(first.owned) == 2, first)
+    metadata = first.consumer.group_metadata()
+    second = world.member(group, topic)
+    world.until(lambda: len(first.owned) == len(second.owned) == 1, first, second)
+    kept, moved = next(iter(first.owned)), next(iter(second.owned))
+    producer = world.producer(world.name("transaction"))
+    producer.begin_transaction()
+
+    with pytest.raises(FencedError):
+        producer.send_positions({moved: 1}, metadata)
+    producer.abort_transaction(WAIT_S)
+    producer.begin_transaction()
+    producer.send_positions({kept: 1}, first.consumer.group_metadata())
+    producer.commit_transaction(WAIT_S)
+    assert first.consumer.committed([kept]) == {kept: 1}
+
+
 def _frozen(world: World, group: str, topic: str) -> Member:
     """A member that owns the whole topic and is not driven any more."""
     frozen = world.member(
