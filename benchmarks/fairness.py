@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from benchmarks.contenders.client_settings import CONSUMER, PRODUCER
-from headrace.connectors.kafka_consumer import consumer_configuration
+from headrace.connectors.kafka_consumer_settings import consumer_configuration
 from headrace.connectors.kafka_producer import producer_configuration
 from headrace.runtime.contracts.broker import ConsumerSettings, ProducerSettings
 

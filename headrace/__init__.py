@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     )
     from headrace.runtime.flow import Flow, flow, flow_to_yaml, load_flows, parse_flows
     from headrace.runtime.settings import WorkerSettings
+    from headrace.runtime.worker.collector import relax_collector
     from headrace.runtime.worker.worker import Statistics, Worker
 
 _HOMES = {
@@ -34,6 +35,7 @@ _HOMES = {
     "flow_to_yaml": "headrace.runtime.flow",
     "load_flows": "headrace.runtime.flow",
     "parse_flows": "headrace.runtime.flow",
+    "relax_collector": "headrace.runtime.worker.collector",
 }
 
 __all__ = [
@@ -51,6 +53,7 @@ __all__ = [
     "flow_to_yaml",
     "load_flows",
     "parse_flows",
+    "relax_collector",
 ]
 
 

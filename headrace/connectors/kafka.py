@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from headrace.connectors.kafka_admin import KafkaAdmin
-from headrace.connectors.kafka_consumer import KafkaConsumer, ProtocolChoice
+from headrace.connectors.kafka_consumer import KafkaConsumer
+from headrace.connectors.kafka_consumer_settings import ProtocolChoice
 from headrace.connectors.kafka_errors import reaction
 from headrace.connectors.kafka_producer import KafkaProducer
 from headrace.connectors.kafka_settings import check_client_settings

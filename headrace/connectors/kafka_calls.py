@@ -1,8 +1,7 @@
 """Bounds calls of the client that may never return.
 
-librdkafka waits without a limit for its own thread to answer transactional calls. When a broker that dies takes the coordinators with
-it, that answer may never come
-(test_a_broker_that_is_killed_and_started_again_costs_nothing).
+librdkafka waits without a limit for its own thread to answer transactional calls. When a broker that dies takes the
+coordinators with it, that answer may never come (test_a_broker_that_is_killed_and_started_again_costs_nothing).
 """
 
 from collections.abc import Callable

@@ -18,11 +18,17 @@ What makes them safe:
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as ClientPartition
 
+from headrace.connectors.kafka_consumer_settings import (
+    GroupProtocol,
+    ProtocolChoice,
+    consumer_configuration,
+    whole_names,
+)
 from headrace.connectors.kafka_errors import (
     ANSWER_TIMEOUT_S,
     GENERATION_OVER,
@@ -33,11 +39,13 @@ from headrace.connectors.kafka_errors import (
     UNAVAILABLE,
     fatal_cause,
     kafka_error,
+    lost_records,
+    missing_topic,
     unavailable,
 )
 from headrace.connectors.kafka_log import KafkaLog
 from headrace.connectors.kafka_positions import ReadPositions
-from headrace.connectors.kafka_settings import client_settings, explain_refusal
+from headrace.connectors.kafka_settings import explain_refusal
 from headrace.runtime.clock import SystemClock
 from headrace.runtime.contracts.broker import (
     ConsumerSettings,
@@ -47,14 +55,11 @@ from headrace.runtime.contracts.broker import (
 from headrace.runtime.contracts.broker import Message as BrokerMessage
 from headrace.runtime.errors import (
     ClosedError,
-    DataLossError,
     FencedError,
     HeadraceError,
     RestartError,
     TransactionError,
 )
-
-GroupProtocol = Literal["classic", "consumer"]
 
 _COUNT_MAX = 1_000_000
 _TOPICS_TIMEOUT_S = 1.0
@@ -63,22 +68,6 @@ _SEEK_PAUSE_S = 0.02
 _GATHER_S = 0.005
 _FLOORS_S = 60.0  # a partition without new records must not keep every batch on the slow path
 _ERROR_OF = Message.error
-
-
-class ProtocolChoice:
-    """Which group protocol the brokers speak, learnt once per `KafkaBroker`.
-
-    There is no cheaper way to know than to try: a broker may know the requests of KIP-848 and
-    have them switched off.
-    """
-
-    def __init__(self) -> None:
-        self.is_classic_only = False
-
-    def first(self, wanted: Literal["auto", "classic", "consumer"]) -> GroupProtocol:
-        if wanted == "auto":
-            return "classic" if self.is_classic_only else "consumer"
-        return wanted
 
 
 class KafkaConsumer:
@@ -135,7 +124,7 @@ class KafkaConsumer:
         self._topics, self._listener = list(topics), listener
         self._is_doubtful = True
         self._client.subscribe(
-            [_whole_names(name) for name in topics],
+            [whole_names(name) for name in topics],
             on_assign=self._on_assign,
             on_revoke=self._on_revoke,
             on_lost=self._on_lost,
@@ -287,19 +276,16 @@ class KafkaConsumer:
         self._is_doubtful = False
         for name in self._topics:
             if not name.startswith("^") and name not in existing:
-                raise self._missing(name)
-
-    def _missing(self, topic: str | None) -> HeadraceError:
-        return RestartError(
-            f"topic '{topic}' does not exist, and group '{self._settings.group}' reads it; "
-            "was it deleted? create it and start again"
-        )
+                raise missing_topic(self._settings.group, name)
 
     def _raise_for(self, error: KafkaError, message: Message | None) -> None:
         """Raise what an error in the stream asks for; return when it passes by itself."""
         code = error.code()
         if code in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE) and message:
-            raise self._data_loss(message)
+            partition = _partition_of(message)
+            raise lost_records(
+                self._client, self._settings.group, partition, self._begin_of(partition, message)
+            )
         if code == KafkaError._FATAL:
             error = self._log.fatal or fatal_cause(error)
             code = error.code()
@@ -312,29 +298,13 @@ class KafkaConsumer:
                 f"'{self._settings.instance_id}' ({error.str()})"
             )
         if code in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC):
-            raise self._missing(message.topic() if message else None)
+            raise missing_topic(group, message.topic() if message else None)
         if error.fatal() or code in REFUSED_FOR_GOOD:
             raise RestartError(f"group '{group}' cannot go on reading: {error.str()}")
         if self._log.is_outage(error):
             self._log.outage(error)
         else:
             self._log.on_error(error)
-
-    def _data_loss(self, message: Message) -> HeadraceError:
-        partition = _partition_of(message)
-        try:
-            low, high = self._client.get_watermark_offsets(
-                ClientPartition(*partition), timeout=ANSWER_TIMEOUT_S
-            )
-            held = f"the broker holds {low} to {high}"
-        except KafkaException:
-            held = "the broker no longer holds it"
-        position = self._begin_of(partition, message)
-        return DataLossError(
-            f"group '{self._settings.group}' wants to read {partition} from offset {position}, "
-            f"but {held}; records were deleted before the flow read them: "
-            "look at the topic's retention, then reset the group's position"
-        )
 
     def _begin_of(self, partition: TopicPartition, message: Message) -> int | None:
         offset = message.offset()
@@ -515,55 +485,6 @@ class KafkaConsumer:
     def _check_open(self) -> None:
         if self._is_closed:
             raise ClosedError(f"the consumer '{self._settings.client_id}' is closed")
-
-
-def consumer_configuration(
-    brokers: str,
-    client: Mapping[str, str],
-    settings: ConsumerSettings,
-    protocol: GroupProtocol,
-) -> dict[str, Any]:
-    """The client's configuration, without its callbacks.
-
-    A seek or a resume is not served before the fetch under way is answered, which on a quiet topic
-    takes `fetch.wait.max.ms`. The fetcher sleeps `fetch.queue.backoff.ms` whenever its queue is full; at the client's default
-    of a second that halves the throughput. The queue's bound, `queued.max.messages.kbytes`, is
-    64 MiB.
-    """
-    configuration: dict[str, Any] = {
-        "fetch.queue.backoff.ms": 5,
-        "queued.min.messages": 400_000,
-        "queued.max.messages.kbytes": 65_536,
-        "fetch.message.max.bytes": 4 << 20,
-        "fetch.wait.max.ms": 100,
-        "topic.metadata.refresh.interval.ms": 30_000,
-    }
-    configuration |= client_settings(client, "consumer")
-    configuration |= {
-        "bootstrap.servers": brokers,
-        "client.id": settings.client_id,
-        "group.id": settings.group,
-        "group.protocol": protocol,
-        "enable.auto.commit": False,
-        "enable.auto.offset.store": False,
-        "isolation.level": "read_committed",
-        "auto.offset.reset": "error",
-        "max.poll.interval.ms": settings.max_poll_interval_ms,
-    }
-    if settings.instance_id is not None:
-        configuration["group.instance.id"] = settings.instance_id
-    if protocol == "classic":
-        configuration |= {
-            "partition.assignment.strategy": "cooperative-sticky",
-            "session.timeout.ms": settings.session_timeout_ms,
-            "heartbeat.interval.ms": max(settings.session_timeout_ms // 10, 1),
-        }
-    return configuration
-
-
-def _whole_names(topic: str) -> str:
-    """A pattern that stands for whole names with either group protocol."""
-    return f"^({topic[1:]})$" if topic.startswith("^") else topic
 
 
 def _partition_of(message: Message) -> TopicPartition:

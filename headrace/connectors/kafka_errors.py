@@ -2,11 +2,13 @@
 
 # ruff: noqa: SLF001 # public error codes of the client begin with an underscore
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import Consumer, KafkaError, KafkaException
+from confluent_kafka import TopicPartition as ClientPartition
 
-from headrace.runtime.contracts.broker import Reaction
+from headrace.runtime.contracts.broker import Reaction, TopicPartition
 from headrace.runtime.errors import (
     BrokerUnavailableError,
+    DataLossError,
     FencedError,
     HeadraceError,
     RestartError,
@@ -161,3 +163,29 @@ def reaction(error: BaseException) -> Reaction | None:
     if code == KafkaError._STATE or inner.txn_requires_abort():
         return Reaction.TRANSACTION
     return Reaction.RESTART
+
+
+def missing_topic(group: str, topic: str | None) -> RestartError:
+    """The error for a topic that a group reads and that is not there, or not any more."""
+    return RestartError(
+        f"topic '{topic}' does not exist, and group '{group}' reads it; "
+        "was it deleted? create it and start again"
+    )
+
+
+def lost_records(
+    client: Consumer, group: str, partition: TopicPartition, position: int | None
+) -> DataLossError:
+    """The error for a position that the broker does not hold; asks for what it holds."""
+    try:
+        low, high = client.get_watermark_offsets(
+            ClientPartition(*partition), timeout=ANSWER_TIMEOUT_S
+        )
+        held = f"the broker holds {low} to {high}"
+    except KafkaException:
+        held = "the broker no longer holds it"
+    return DataLossError(
+        f"group '{group}' wants to read {partition} from offset {position}, "
+        f"but {held}; records were deleted before the flow read them: "
+        "look at the topic's retention, then reset the group's position"
+    )

@@ -25,8 +25,9 @@ def settings_page() -> str:
         "",
         NOTE,
         "",
-        "Each is a keyword argument of `Worker`, a key of `headrace.yaml`, an option or `--set` of `headrace run`, and a variable of the",
-        "environment (`HEADRACE_` and the name in capitals). Durations are written like `500ms`, `5s`, `1m30s`, `2h`.",
+        "Each is a keyword argument of `Worker`, a key of `headrace.yaml`, an option or `--set` of `headrace run`,",
+        "and a variable of the environment (`HEADRACE_` and the name in capitals). Durations are written like",
+        "`500ms`, `5s`, `1m30s`, `2h`.",
         "",
         *_table(WorkerSettings),
     ]
@@ -62,7 +63,11 @@ def _default(value: Any, factory: Any) -> str:
         return "needed"
     if isinstance(value, timedelta):
         return f"`{format_duration(value)}`"
-    return "" if value in (None, (), []) else f"`{str(value).lower() if isinstance(value, bool) else value}`"
+    return (
+        ""
+        if value in (None, (), [])
+        else f"`{str(value).lower() if isinstance(value, bool) else value}`"
+    )
 
 
 PAGES: Mapping[str, Any] = {"settings.md": settings_page, "actions.md": actions_page}

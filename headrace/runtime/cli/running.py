@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from headrace.runtime.cli.progress import Progress, Rate, Tick
 from headrace.runtime.clock import Clock, SystemClock
+from headrace.runtime.worker.collector import relax_collector
 from headrace.runtime.worker.processes import Report
 from headrace.runtime.worker.worker import Worker
 
@@ -44,6 +45,7 @@ class WorkerJob:
 
     async def run(self) -> None:
         async with self._worker as worker:
+            relax_collector()
             if self._is_stopping:
                 worker.stop()
             watching = asyncio.create_task(self._stop_when_idle())

@@ -1,7 +1,7 @@
 """What the engine asks of a broker: Apache Kafka (`connectors.kafka`) or the one in memory (`connectors.memory`).
 
-Names and shapes follow Kafka's clients. The data plane (`Message`, `Producer.produce`) has confluent-kafka's own signatures, so that
-generated code calls the client's methods directly. One contract suite, `tests/contract/test_broker.py`, runs on both.
+Names and shapes follow Kafka's clients. The data plane (`Message`, `Producer.produce`) has confluent-kafka's own signatures, so
+that generated code calls the client's methods directly. One contract suite, `tests/contract/`, runs on both.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

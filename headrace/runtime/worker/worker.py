@@ -248,8 +248,9 @@ class Worker:
         self._slots.close()
         alive = [thread.name for thread in self._threads if thread.is_alive()]
         if alive and self._failure is None:
+            timeout_s = self.settings.stop_timeout.total_seconds()
             self._failure = RestartError(
-                f"{', '.join(alive)} did not stop within {self.settings.stop_timeout.total_seconds():g} s; what was not committed will be read again"
+                f"{', '.join(alive)} did not stop within {timeout_s:g} s; what was not committed will be read again"
             )
 
 
