@@ -161,12 +161,11 @@ def test_positions_become_visible_with_the_records(world: World) -> None:
     producer.begin_transaction()
     _write(producer, out, b"result")
     producer.send_positions(member.consumer.positions(), member.consumer.group_metadata())
-    before = world.admin.group_positions(group)
     producer.commit_transaction(WAIT_S)
     after = member.consumer.committed(member.owned)
 
-    assert before == {}
     assert after == {TopicPartition(topic, 0): 4}
+    assert world.admin.group_positions(group) == after
     assert [one.value() for one in world.read(out, 1)] == [b"result"]
 
 
