@@ -287,8 +287,13 @@ class KafkaAdmin:
             try:
                 return self._positions.of(group, partitions)
             except KafkaException as exception:
-                doing = f"read the positions of group '{group}'"
-                raise self._refused(doing, kafka_error(exception)) from exception
+                error = kafka_error(exception)
+                if error.code() == KafkaError._TIMED_OUT and not self._log.is_down:
+                    raise RestartError(
+                        f"the positions of group '{group}' were not told within {ANSWER_TIMEOUT_S:g} s: an open "
+                        "transaction holds them; stop the group's workers or wait for the transaction's end"
+                    ) from exception
+                raise self._refused(f"read the positions of group '{group}'", error) from exception
 
     def delete_group(self, group: str) -> None:
         self._settled(lambda: self._delete_group(group))
