@@ -8,7 +8,7 @@ from functools import partial
 from threading import Event
 
 from headrace.runtime.clock import Clock
-from headrace.runtime.contracts.broker import Broker, TopicPartition
+from headrace.runtime.contracts.broker import Broker, Reaction, TopicPartition
 from headrace.runtime.environment import Values
 from headrace.runtime.errors import (
     DataLossError,
@@ -142,7 +142,22 @@ class Member:
             self._rewind(error)
         except DataLossError as error:
             self._skip_lost(error)
+        except HeadraceError:
+            raise
+        except Exception as error:
+            self._client_failed(error)
         return 0
+
+    def _client_failed(self, error: Exception) -> None:
+        """React to what the client itself raised, out of a poll; anything else is a mistake and goes on its way."""
+        reaction = self._broker.reaction(error)
+        if reaction is None or reaction is Reaction.RECORD:
+            raise error
+        if reaction is Reaction.RESTART:
+            raise RestartError(f"group '{self.group}': the client cannot go on: {error}") from error
+        failure = FencedError(f"the client cannot go on: {error}")
+        self._count_failure(failure)
+        self._rejoin(failure)
 
     def _step(self, timeout_s: float) -> int:
         session = self._session
@@ -208,8 +223,11 @@ class Member:
 
     def revoked(self, partitions: Sequence[TopicPartition]) -> None:
         """Commit what was done for the partitions before they go to another member."""
-        self.commit()
-        self._forget(partitions)
+        try:
+            self.commit()
+        finally:
+            # Even when that failed: a later commit must not set back what their next owner committed.
+            self._forget(partitions)
 
     def lost(self, partitions: Sequence[TopicPartition]) -> None:
         """Another member has the partitions already: what was done for them since the last commit is void."""

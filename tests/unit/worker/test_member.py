@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
-from headrace.runtime.contracts.broker import NewTopic, TopicPartition
+from headrace.runtime.contracts.broker import NewTopic, Reaction, TopicPartition
 from headrace.runtime.errors import (
     BrokerUnavailableError,
     DataLossError,
     FencedError,
     RestartError,
+    TransactionError,
 )
 from headrace.runtime.task.commit import Step
 from tests.unit.running import NOW_MS, Running, running
@@ -222,3 +223,42 @@ def test_a_partition_that_moves_is_committed_before_it_goes() -> None:
     assert len(run.member.statistics.assignment) == len(other.statistics.assignment) == 1
     run.drain(run.member, other)
     assert [one["a"] for one in run.data("out")] == [1, 2]
+
+
+def test_a_partition_that_was_revoked_while_its_commit_failed_is_never_committed_again() -> None:
+    run = flow()
+    run.feed({"a": 1})
+    run.member.step(0)
+    (partition,) = run.member.statistics.assignment
+    run.broker.faults.fail_next_commit()
+
+    with pytest.raises(TransactionError):
+        run.member.revoked([partition])
+
+    # Its next owner may have committed by now: this member has nothing to say about it any more.
+    assert partition not in run.member._committed
+    assert partition not in run.member._starts.uncommitted
+
+
+def test_a_client_that_fails_for_good_inside_of_a_poll_is_replaced(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = flow()
+    run.run({"a": 1})
+    run.feed({"a": 2})
+
+    class ClientError(Exception):
+        """What a client raises by itself."""
+
+    def failing(timeout_s: float) -> int:
+        raise ClientError
+
+    def reaction(error: BaseException) -> Reaction | None:
+        return Reaction.FENCED if isinstance(error, ClientError) else None
+
+    monkeypatch.setattr(run.broker, "reaction", reaction)
+    monkeypatch.setattr(run.member._session.producer, "poll", failing)
+    run.drain()
+
+    assert run.data("out") == [{"a": 1}, {"a": 2}]
+    assert run.member.statistics.rejoins == 1
