@@ -321,6 +321,7 @@ class KafkaAdmin:
         try:
             found = self._open().list_topics(timeout=ANSWER_TIMEOUT_S)
         except KafkaException as exception:
+            self._open().poll(0)  # lets the client say why, if it knows more than a time-out
             raise self._refused("list the topics", kafka_error(exception)) from exception
         self._log.answered()
         return found

@@ -21,6 +21,8 @@ _OUTAGE_CODES = frozenset(
         KafkaError._AUTHENTICATION,
     }
 )
+# They say more than that all brokers are down, which follows from them.
+_REFUSALS = frozenset({KafkaError._AUTHENTICATION, KafkaError._SSL})
 
 
 class KafkaLog:
@@ -50,7 +52,9 @@ class KafkaLog:
         if error.fatal():
             self.fatal = error
             return
-        self.last_error = error
+        known = self.last_error
+        if known is None or known.code() not in _REFUSALS or error.code() in _REFUSALS:
+            self.last_error = error
         if error.code() in _OUTAGE_CODES:
             self.outage(error)
         else:
