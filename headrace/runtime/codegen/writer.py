@@ -91,6 +91,10 @@ class Writer:
     # ---- lines
 
     def line(self, text: str) -> None:
+        """Write a line; the first one of a stage says in a comment whose it is, for readers and tracebacks."""
+        before = self.places.get(len(self.lines))
+        if self.place and (before is None or before.node is not self.place.node):
+            text = f"{text}  # {self.place.node.name!r}"
         self.lines.append("    " * self.indent + text)
         if self.place:
             self.places[len(self.lines)] = self.place

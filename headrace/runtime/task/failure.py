@@ -11,7 +11,7 @@ from headrace.runtime.codegen import LinePlace, Module
 from headrace.runtime.contracts.broker import Message
 from headrace.runtime.expression import explain
 
-WRITES_JSON = re.compile(r"= (?:None if \w+ is None else )?dumps\(\w+\)$")
+WRITES_JSON = re.compile(r"= (?:None if \w+ is None else )?dumps\(\w+\)(?:  # .*)?$")
 """The line that encodes an event. What the encoder raises is a plain TypeError, as an expression may raise it."""
 ERROR_TEXT_MAX = 4_096
 """Characters of an error's text that a dead letter carries."""

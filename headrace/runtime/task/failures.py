@@ -100,6 +100,7 @@ class Failures:
         if place.node.handler is not None:
             self._hand_over(failure, traceback.tb_frame, place.node.handler)
         elif policy == "fail":
+            error.add_note(f"in stage '{failure.stage}' of flow '{failure.flow}'")
             raise FlowStoppedError(
                 f"flow '{failure.flow}' stopped: stage '{failure.stage}' failed on {failure.where}: {failure.text};"
                 " mend the flow or the record, or choose another on_error, and start it again"
