@@ -22,7 +22,7 @@ or a secret.
 """
 
 from collections.abc import Sequence
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 
 class HeadraceError(Exception):
@@ -55,12 +55,16 @@ class Problem(NamedTuple):
 
 
 class FlowError(HeadraceError):
-    """A flow document is wrong; `problems` holds everything that was found, in document order."""
+    """A flow document is wrong; `problems` holds everything that was found, in document order.
+
+    `readable` holds the flows that could be read all the same, for who wants to look for further problems.
+    """
 
     exit_code = 3
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    def __init__(self, problems: Sequence[Problem], readable: Sequence[Any] = ()) -> None:
         self.problems = tuple(problems)
+        self.readable = tuple(readable)
         super().__init__("\n".join(map(str, self.problems)))
 
 

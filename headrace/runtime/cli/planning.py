@@ -6,8 +6,7 @@ from datetime import timedelta
 import re2
 
 from headrace.runtime.duration import format_duration
-from headrace.runtime.flow import load_flows
-from headrace.runtime.graph import check_flows
+from headrace.runtime.graph import check_paths
 from headrace.runtime.plan import DEFAULT_PREFIX, Plan, build_plan
 from headrace.runtime.plan.text import ROLES
 from headrace.runtime.worker.groups import groups_of
@@ -19,7 +18,7 @@ def plans_of(paths: Sequence[str], prefix: str = DEFAULT_PREFIX) -> list[Plan]:
     Raises:
         FlowError: with every problem of every document.
     """
-    plans = [build_plan(graph, prefix) for graph in check_flows(load_flows(paths))]
+    plans = [build_plan(graph, prefix) for graph in check_paths(paths)]
     groups_of(plans)
     return plans
 

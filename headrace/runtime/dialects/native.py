@@ -4,7 +4,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from headrace.runtime.flow.document import Mistake
+from headrace.runtime.dialects.mending import mended
+from headrace.runtime.flow.document import Mistake, Mistakes
 from headrace.runtime.flow.explanation import describe_validation
 from headrace.runtime.flow.model import Flow
 from headrace.runtime.flow.places import Path, Places
@@ -29,10 +30,11 @@ def read(data: Any, places: Places) -> Flow | list[Mistake]:
         findings = describe_validation(
             error, Flow, data, named=lambda path: _subject(path, data)[0]
         )
+        meant = mended(data, places, error)
     mistakes = [
         Mistake(places.line(*path), f"{_subject(path, data)[1]}: {text}") for path, text in findings
     ]
-    return sorted(mistakes, key=lambda mistake: mistake.line)
+    return Mistakes(sorted(mistakes, key=lambda mistake: mistake.line), meant)
 
 
 def _subject(path: Path, data: dict[str, Any]) -> tuple[int, str]:

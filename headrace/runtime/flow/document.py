@@ -4,6 +4,7 @@ The bounds exist because documents may come from people who are not trusted with
 few hundred bytes of YAML aliases can stand for billions of values.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -25,6 +26,14 @@ class Mistake(NamedTuple):
 
     line: int
     text: str
+
+
+class Mistakes(list[Mistake]):
+    """All that is wrong with a flow, and the flow that was probably meant (`meant`), if it can be told."""
+
+    def __init__(self, mistakes: Iterable[Mistake], meant: object = None) -> None:
+        super().__init__(mistakes)
+        self.meant = meant
 
 
 @dataclass

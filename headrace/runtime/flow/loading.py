@@ -7,7 +7,7 @@ from typing import Final
 
 from headrace.runtime import dialects
 from headrace.runtime.errors import FlowError, Problem
-from headrace.runtime.flow.document import Document, Mistake
+from headrace.runtime.flow.document import Document, Mistake, Mistakes
 from headrace.runtime.flow.model import Flow
 from headrace.runtime.flow.reading import Format, format_of, read_bytes, read_documents
 from headrace.runtime.flow.suggestion import did_you_mean
@@ -56,10 +56,11 @@ class _Loaded:
         self.flows: list[Flow] = []
         self.problems: list[Problem] = []
         self._by_slug: dict[str, Flow] = {}
+        self._meant: list[Flow] = []
 
     def checked(self) -> list[Flow]:
         if self.problems:
-            raise FlowError(self.problems)
+            raise FlowError(self.problems, self.flows + self._meant)
         return self.flows
 
     def refuse(self, path: Path, text: str) -> None:
@@ -71,6 +72,8 @@ class _Loaded:
             if document.data is not None:
                 result = dialects.read(document.data, document.places)
                 mistakes += self._add_flow(result) if isinstance(result, Flow) else result
+                if isinstance(result, Mistakes) and isinstance(result.meant, Flow):
+                    self._meant.append(result.meant)
             mistakes.sort(key=lambda mistake: mistake.line)
             file = document.places.file
             self.problems += [

@@ -1,13 +1,14 @@
 """The graph check: everything wrong with a flow that its types do not show, all at once."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from pydantic import ValidationError
 
 from headrace.runtime.actions import installed_actions, load_action
 from headrace.runtime.contracts.action import Action, BatchAction, KeyedAction
 from headrace.runtime.errors import FlowError, HeadraceError, Problem
-from headrace.runtime.flow import Flow, Stage, describe_validation, did_you_mean
+from headrace.runtime.flow import Flow, Stage, describe_validation, did_you_mean, load_flows
 from headrace.runtime.graph.config_paths import parts_of, path_to
 from headrace.runtime.graph.model import Graph, Node
 from headrace.runtime.graph.names import unknown_names
@@ -33,6 +34,31 @@ def check_flows(flows: Sequence[Flow]) -> list[Graph]:
     if problems:
         raise FlowError(problems)
     return graphs
+
+
+def check_paths(paths: Iterable[str | Path]) -> list[Graph]:
+    """The graphs of all flows in files and folders.
+
+    Raises:
+        FlowError: with the problems of the documents and of their graphs, in order of file and line.
+    """
+    try:
+        return check_flows(load_flows(paths))
+    except FlowError as error:
+        if not error.readable:
+            raise
+        found = error
+    problems = list(found.problems)
+    try:
+        check_flows([flow for flow in found.readable if isinstance(flow, Flow)])
+    except FlowError as error:
+        problems += error.problems
+    raise FlowError(sorted(problems, key=_place_of))
+
+
+def _place_of(problem: Problem) -> tuple[str, int]:
+    file, _, line = problem.place.rpartition(":")
+    return (file, int(line)) if line.isdigit() else (problem.place, 0)
 
 
 def check_flow(flow: Flow) -> Graph:

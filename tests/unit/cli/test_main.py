@@ -104,7 +104,7 @@ def test_an_error_ends_a_command_with_its_exit_code(
     def fails(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("headrace.runtime.cli.planning.load_flows", fails)
+    monkeypatch.setattr("headrace.runtime.cli.planning.check_paths", fails)
 
     assert call("validate", "orders.yaml").exit_code == code
 
@@ -115,7 +115,7 @@ def test_a_mistake_of_ours_has_a_traceback_with_debug_only(
     def fails(*_: object) -> None:
         raise ZeroDivisionError("by zero")
 
-    monkeypatch.setattr("headrace.runtime.cli.planning.load_flows", fails)
+    monkeypatch.setattr("headrace.runtime.cli.planning.check_paths", fails)
 
     plain = call("validate", "orders.yaml")
     before = call("--debug", "validate", "orders.yaml")
