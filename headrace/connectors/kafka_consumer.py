@@ -44,7 +44,7 @@ from headrace.connectors.kafka_errors import (
     unavailable,
 )
 from headrace.connectors.kafka_log import KafkaLog
-from headrace.connectors.kafka_positions import ReadPositions
+from headrace.connectors.kafka_positions import ReadPositions, offsets_of, partition_of
 from headrace.connectors.kafka_settings import explain_refusal
 from headrace.runtime.clock import SystemClock
 from headrace.runtime.contracts.broker import (
@@ -66,6 +66,8 @@ _TOPICS_TIMEOUT_S = 1.0
 _SEEK_ATTEMPTS = 50
 _SEEK_PAUSE_S = 0.02
 _GATHER_S = 0.005
+# A predecessor that died between two steps of its commit holds its positions until its transaction times out.
+_OPEN_TRANSACTION_S = 60.0
 _FLOORS_S = 60.0  # a partition without new records must not keep every batch on the slow path
 _ERROR_OF = Message.error
 
@@ -203,7 +205,7 @@ class KafkaConsumer:
             if error is not None:
                 self._errors.append((error, message))
                 continue
-            partition = _partition_of(message)
+            partition = partition_of(message)
             if partition not in self._assigned:
                 continue
             if partition in self._renewed:
@@ -282,7 +284,7 @@ class KafkaConsumer:
         """Raise what an error in the stream asks for; return when it passes by itself."""
         code = error.code()
         if code in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE) and message:
-            partition = _partition_of(message)
+            partition = partition_of(message)
             raise lost_records(
                 self._client, self._settings.group, partition, self._begin_of(partition, message)
             )
@@ -313,6 +315,8 @@ class KafkaConsumer:
     # Rebalances, called by the client inside `consume` and `close`
 
     def _on_assign(self, client: Consumer, partitions: list[ClientPartition]) -> None:
+        if self._is_closing:  # this member goes; the client answers the group by itself
+            return
         self._is_rebalanced = self._has_joined = True
         names = [TopicPartition(one.topic, one.partition) for one in partitions]
         begins: dict[TopicPartition, ClientPartition] = {}
@@ -365,7 +369,7 @@ class KafkaConsumer:
         self._positions.forget(dropped)
         for name in dropped:
             self._floors.pop(name, None)
-        self._held = [one for one in self._held if _partition_of(one) not in dropped]
+        self._held = [one for one in self._held if partition_of(one) not in dropped]
 
     # Positions
 
@@ -380,14 +384,20 @@ class KafkaConsumer:
         wanted = [ClientPartition(*one) for one in partitions]
         if not wanted:
             return {}
-        try:
-            found = self._client.committed(wanted, timeout=ANSWER_TIMEOUT_S)
-        except KafkaException as exception:
-            raise self._refused("read the positions", kafka_error(exception)) from exception
+        deadline_s = self._clock.monotonic_s() + _OPEN_TRANSACTION_S
+        while True:
+            try:
+                found = self._client.committed(wanted, timeout=ANSWER_TIMEOUT_S)
+                break
+            except KafkaException as exception:
+                error = kafka_error(exception)
+                is_waiting = error.code() == KafkaError._TIMED_OUT and not self._log.is_down
+                if not is_waiting or self._clock.monotonic_s() > deadline_s:
+                    raise self._refused("read the positions", error) from exception
         for one in found:
             if one.error is not None:
                 raise self._refused("read the positions", one.error)
-        return _offsets(found)
+        return offsets_of(found)
 
     def seek(self, positions: Mapping[TopicPartition, int]) -> None:
         self._check_open()
@@ -485,16 +495,3 @@ class KafkaConsumer:
     def _check_open(self) -> None:
         if self._is_closed:
             raise ClosedError(f"the consumer '{self._settings.client_id}' is closed")
-
-
-def _partition_of(message: Message) -> TopicPartition:
-    return TopicPartition(cast("str", message.topic()), cast("int", message.partition()))
-
-
-def _offsets(partitions: Iterable[ClientPartition]) -> dict[TopicPartition, int]:
-    """Those of the positions that are offsets, not the client's marks for none."""
-    return {
-        TopicPartition(one.topic, one.partition): one.offset
-        for one in partitions
-        if one.offset >= 0
-    }

@@ -5,8 +5,10 @@ committed meanwhile would skip what lies between (test_a_position_after_a_seek_i
 """
 
 from collections.abc import Iterable, Sequence
+from typing import cast
 
 from confluent_kafka import Message
+from confluent_kafka import TopicPartition as ClientPartition
 
 from headrace.runtime.contracts.broker import TopicPartition
 
@@ -45,3 +47,17 @@ class ReadPositions:
         """Drop what is known of these."""
         for partition in partitions:
             self.next.pop(partition, None)
+
+
+def partition_of(message: Message) -> TopicPartition:
+    """The partition that a record, or an error in the stream, is about."""
+    return TopicPartition(cast("str", message.topic()), cast("int", message.partition()))
+
+
+def offsets_of(partitions: Iterable[ClientPartition]) -> dict[TopicPartition, int]:
+    """Those of the positions that are offsets, not the client's marks for none."""
+    return {
+        TopicPartition(one.topic, one.partition): one.offset
+        for one in partitions
+        if one.offset >= 0
+    }

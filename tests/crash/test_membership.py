@@ -7,6 +7,7 @@ import time
 import pytest
 
 from headrace.connectors.local_kafka import LocalKafka
+from headrace.runtime.task.commit import Step
 from tests.crash.conftest import CrashFactory
 from tests.crash.harness import ready
 
@@ -70,6 +71,23 @@ def test_a_killed_worker_that_nobody_replaces_is_taken_over_by_another(
 
     killed.kill()
     killed.communicate()
+    crash.end_feed()
+
+    crash.wait_done()
+    crash.stop(other)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_worker_that_dies_with_positions_in_its_transaction_is_taken_over_when_that_has_timed_out(
+    kafka_brokers: str, crash_of: CrashFactory, protocol: str
+) -> None:
+    crash = crash_of(kafka_brokers, group_protocol=protocol)
+    crash.feed(per_second=1_000)
+    killed = crash.start(Step.COMMIT_TRANSACTION, commit=5)
+    other = crash.start()
+
+    crash.wait_killed(killed)
+    ready(other)
     crash.end_feed()
 
     crash.wait_done()
