@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 
 from benchmarks.contenders.client_settings import CONSUMER, PRODUCER
-from headrace.connectors.kafka_consumer_settings import consumer_configuration
-from headrace.connectors.kafka_producer import producer_configuration
+from headrace.connectors.kafka.consumer_settings import consumer_configuration
+from headrace.connectors.kafka.producer import producer_configuration
 from headrace.runtime.contracts.broker import ConsumerSettings, ProducerSettings
 
 # What names a client or decides what it promises; every contender sets its own.

@@ -1,6 +1,6 @@
 """Settings of librdkafka that headrace, the hand-written loop and Quix Streams share, so that none wins by tuning.
 
-They are what `headrace/connectors/kafka_consumer.py` and `kafka_producer.py` set; `benchmarks/fairness.py` compares them.
+They are what `headrace/connectors/kafka/consumer.py` and `kafka/producer.py` set; `benchmarks/fairness.py` compares them.
 """
 
 CONSUMER: dict[str, str | int | bool] = {

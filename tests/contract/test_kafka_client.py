@@ -6,12 +6,13 @@ import re
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from headrace.connectors import kafka_admin, kafka_consumer
 from headrace.connectors.kafka import KafkaBroker
-from headrace.connectors.kafka_errors import reaction, transaction_failure
-from headrace.connectors.kafka_log import KafkaLog
-from headrace.connectors.kafka_producer import producer_configuration
-from headrace.connectors.kafka_settings import client_settings, redact
+from headrace.connectors.kafka import admin as admin_module
+from headrace.connectors.kafka import consumer as consumer_module
+from headrace.connectors.kafka.client_log import KafkaLog
+from headrace.connectors.kafka.client_settings import client_settings, redact
+from headrace.connectors.kafka.errors import reaction, transaction_failure
+from headrace.connectors.kafka.producer import producer_configuration
 from headrace.connectors.local_kafka import LocalKafka, LocalKafkaSettings
 from headrace.runtime.contracts.broker import (
     ConsumerSettings,
@@ -103,8 +104,8 @@ def test_a_users_setting_wins_over_a_default_of_the_engine() -> None:
 
 
 def test_brokers_that_do_not_answer_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kafka_admin, "ANSWER_TIMEOUT_S", 0.3)
-    monkeypatch.setattr(kafka_consumer, "ANSWER_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(admin_module, "ANSWER_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(consumer_module, "ANSWER_TIMEOUT_S", 0.3)
     broker = KafkaBroker(NOBODY)
     admin = broker.admin()
     consumer = broker.consumer(ConsumerSettings(group="g", client_id="c"))

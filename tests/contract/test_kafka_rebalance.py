@@ -12,8 +12,8 @@ import pytest
 from confluent_kafka import Message
 from confluent_kafka import TopicPartition as ClientPartition
 
-from headrace.connectors import kafka_consumer
 from headrace.connectors.kafka import KafkaBroker
+from headrace.connectors.kafka import consumer as consumer_module
 from headrace.runtime.contracts.broker import ConsumerSettings, TopicPartition
 from tests.contract.world import Member
 
@@ -78,7 +78,7 @@ class Scene:
 
 @pytest.fixture
 def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
-    monkeypatch.setattr(kafka_consumer, "Consumer", ScriptedClient)
+    monkeypatch.setattr(consumer_module, "Consumer", ScriptedClient)
     return Scene()
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from headrace.connectors.kafka_settings import client_settings
+from headrace.connectors.kafka.client_settings import client_settings
 from headrace.runtime.contracts.broker import ConsumerSettings
 
 GroupProtocol = Literal["classic", "consumer"]

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from confluent_kafka import Consumer, KafkaException
 from confluent_kafka import TopicPartition as ClientPartition
 
-from headrace.connectors.kafka_errors import ANSWER_TIMEOUT_S
-from headrace.connectors.kafka_log import KafkaLog
-from headrace.connectors.kafka_settings import client_settings
+from headrace.connectors.kafka.client_log import KafkaLog
+from headrace.connectors.kafka.client_settings import client_settings
+from headrace.connectors.kafka.errors import ANSWER_TIMEOUT_S
 from headrace.runtime.contracts.broker import TopicPartition
 
 _GROUPS_MAX = 50

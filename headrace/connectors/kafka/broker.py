@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from headrace.connectors.kafka_admin import KafkaAdmin
-from headrace.connectors.kafka_consumer import KafkaConsumer
-from headrace.connectors.kafka_consumer_settings import ProtocolChoice
-from headrace.connectors.kafka_errors import reaction
-from headrace.connectors.kafka_producer import KafkaProducer
-from headrace.connectors.kafka_settings import check_client_settings
+from headrace.connectors.kafka.admin import KafkaAdmin
+from headrace.connectors.kafka.client_settings import check_client_settings
+from headrace.connectors.kafka.consumer import KafkaConsumer
+from headrace.connectors.kafka.consumer_settings import ProtocolChoice
+from headrace.connectors.kafka.errors import reaction
+from headrace.connectors.kafka.producer import KafkaProducer
 from headrace.runtime.contracts.broker import ConsumerSettings, ProducerSettings, Reaction
 from headrace.runtime.errors import SettingsError
 

@@ -23,13 +23,15 @@ from typing import Any, cast
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as ClientPartition
 
-from headrace.connectors.kafka_consumer_settings import (
+from headrace.connectors.kafka.client_log import KafkaLog
+from headrace.connectors.kafka.client_settings import explain_refusal
+from headrace.connectors.kafka.consumer_settings import (
     GroupProtocol,
     ProtocolChoice,
     consumer_configuration,
     whole_names,
 )
-from headrace.connectors.kafka_errors import (
+from headrace.connectors.kafka.errors import (
     ANSWER_TIMEOUT_S,
     GENERATION_OVER,
     INSTANCE_TAKEN,
@@ -43,9 +45,7 @@ from headrace.connectors.kafka_errors import (
     missing_topic,
     unavailable,
 )
-from headrace.connectors.kafka_log import KafkaLog
-from headrace.connectors.kafka_positions import ReadPositions, offsets_of, partition_of
-from headrace.connectors.kafka_settings import explain_refusal
+from headrace.connectors.kafka.positions import ReadPositions, offsets_of, partition_of
 from headrace.runtime.clock import SystemClock
 from headrace.runtime.contracts.broker import (
     ConsumerSettings,

@@ -24,15 +24,15 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # re-exported 
     NewTopic as ClientTopic,
 )
 
-from headrace.connectors.kafka_errors import (
+from headrace.connectors.kafka.client_log import KafkaLog
+from headrace.connectors.kafka.client_settings import client_settings, explain_refusal
+from headrace.connectors.kafka.errors import (
     ANSWER_TIMEOUT_S,
     UNAVAILABLE,
     kafka_error,
     unavailable,
 )
-from headrace.connectors.kafka_group_positions import GroupPositions
-from headrace.connectors.kafka_log import KafkaLog
-from headrace.connectors.kafka_settings import client_settings, explain_refusal
+from headrace.connectors.kafka.group_positions import GroupPositions
 from headrace.runtime.clock import SystemClock
 from headrace.runtime.contracts.broker import (
     ClusterDescription,

@@ -11,16 +11,16 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka import Message as ClientMessage
 from confluent_kafka import TopicPartition as ClientPartition
 
-from headrace.connectors.kafka_calls import BoundedCalls, StuckError
-from headrace.connectors.kafka_errors import (
+from headrace.connectors.kafka.calls import BoundedCalls, StuckError
+from headrace.connectors.kafka.client_log import KafkaLog
+from headrace.connectors.kafka.client_settings import client_settings, explain_refusal
+from headrace.connectors.kafka.errors import (
     ANSWER_TIMEOUT_S,
     UNAVAILABLE,
     kafka_error,
     transaction_failure,
     unavailable,
 )
-from headrace.connectors.kafka_log import KafkaLog
-from headrace.connectors.kafka_settings import client_settings, explain_refusal
 from headrace.runtime.clock import SystemClock
 from headrace.runtime.contracts.broker import ProducerSettings, TopicPartition
 from headrace.runtime.errors import ClosedError, FencedError, HeadraceError, TransactionError
