@@ -62,6 +62,10 @@ class Action:
     def __init__(self, config: Any) -> None:
         self.config = config
 
+    def specialised(self) -> "Action":
+        """The action that carries this config out, where one name stands for actions of several shapes."""
+        return self
+
     def outputs(self) -> tuple[str, ...]:
         """Stages that the config itself sends records to, besides `out`."""
         return ()
@@ -223,39 +227,174 @@ class BatchAction(Action, ABC):
         """Return one outcome per event, in order."""
 
 
+TimerKind = Literal["event", "wall"]
+TABLE = "(table)"
+"""What `KeyedContext.input` is for records of the stage's own table (`KeyedAction.table`)."""
+SELF = "(self)"
+"""What `KeyedContext.input` is for events that the stage has sent to itself (`KeyedContext.send`)."""
+
+
 class KeyedContext(Protocol):
-    """What a keyed action sees of its task: the state and the timers of one key, and the way on."""
+    """What a keyed action sees of its task: the state and the timers of one key, and the way on.
+
+    Valid only during the call that it was given to. What is written, set and forwarded counts when the call returns: a
+    call that raises changes nothing. State and timers are durable with the commit, and go with the key when a partition moves.
+    """
 
     @property
     def key(self) -> bytes: ...
     @property
-    def timestamp_ms(self) -> int: ...
+    def input(self) -> str:
+        """The stage that sent the record; empty in timers and at commits."""
+
     @property
-    def watermark_ms(self) -> int: ...
-    def get(self, name: str) -> Any:
-        """The value stored under this key and name, or None."""
+    def timestamp_ms(self) -> int:
+        """Event time of the record; in `on_timer` the time that the timer was set for; at commits the watermark."""
 
-    def put(self, name: str, value: Any) -> None: ...
-    def delete(self, name: str) -> None: ...
-    def set_timer(self, name: str, at_ms: int, *, kind: Literal["event", "wall"] = "event") -> None:
-        """Replace the timer of this key and name; durable with the next commit."""
+    @property
+    def watermark_ms(self) -> int:
+        """The event time that this stage's inputs have reached: what is older is late. -1 before the first record."""
 
-    def cancel_timer(self, name: str) -> None: ...
-    def forward(self, event: Any, *, timestamp_ms: int | None = None) -> None: ...
+    @property
+    def now_ms(self) -> int:
+        """Wall clock, the same during one call."""
+
+    def get(self, name: str = "") -> Any:
+        """The value stored under this key and name, or None. Owned by the store: change a copy and `put` it."""
+
+    def items(self, start: str = "", end: str | None = None) -> Iterator[tuple[str, Any]]:
+        """The entries of this key with `start` <= name < `end` (None: to the last), in the order of their names' UTF-8 bytes."""
+
+    def put(self, name: str, value: Any, *, ttl_ms: int | None = None) -> None:
+        """Store a value of JSON's types or bytes. Afterwards it belongs to the store.
+
+        With `ttl_ms` the entry goes `ttl_ms` after now, on the clock of the stage (`KeyedAction.ttl_kind`).
+        """
+
+    def delete(self, name: str = "") -> None: ...
+    def set_timer(self, name: str, at_ms: int, *, kind: TimerKind = "event") -> None:
+        """Set, or replace, the timer of this key, kind and name. One whose time has passed is due at once."""
+
+    def cancel_timer(self, name: str, *, kind: TimerKind = "event") -> None: ...
+    def forward(self, event: Any, *, timestamp_ms: int | None = None, to: str = "") -> None:
+        """Send an event on, to `out` or to one named stage of `Action.outputs`.
+
+        It carries this key, and the record's headers and run while a record is processed. The event time is the
+        record's unless given. The event is not copied.
+        """
+
+    def late(self, event: Any) -> None:
+        """Count the record as late, and send it where the stage's `late` says, if anywhere."""
+
+    def lookup(self, key: bytes) -> Any:
+        """The row of this key in the stage's global table, or None."""
+
+    def send(self, key: bytes, event: Any) -> None:
+        """Process an event in this stage again, under another key, later: `on_record` with an `input` of `SELF`.
+
+        Through the stage's own topic, in the transaction; only where `KeyedAction.sends` is set.
+        """
+
+    def at_commit(self) -> None:
+        """Call `on_commit` for this key once, before the next commit: for results at most once per key and commit."""
 
 
 class KeyedAction(Action, ABC):
-    """An action with state and timers per key: the unit on which windows, joins and waits are built."""
+    """An action with state and timers per key: the unit on which windows, joins and waits are built.
 
-    @abstractmethod
-    def key(self) -> Expression | None:
-        """The key to group by; None keeps the record's own."""
+    All calls for one key come one after the other, from one thread, and see the writes of the calls before them. After an
+    abort the state is that of the last commit and the records come again.
+    """
+
+    inputs: ClassVar[tuple[int, int | None]] = (1, None)
+    """How many stages may send to this one, at least and at most."""
+    ttl_kind: ClassVar[TimerKind] = "event"
+    sends: bool = False
+    """Whether the action calls `KeyedContext.send`."""
+    late_stage: str | None = None
+    """The stage that gets late records; it is among `outputs`."""
+    late_topic: str | None = None
+    """The topic that late records are written to."""
+
+    def key(self, sender: str) -> Expression | None:
+        """The key to group by of records that the stage `sender` sends; None keeps the record's own.
+
+        A key other than the record's own puts a repartition topic in front of the stage.
+        """
+        return None
+
+    def table(self) -> "TableSource | None":
+        """A topic that this stage reads beside its inputs, as a table."""
+        return None
+
+    @property
+    def is_per_record(self) -> bool:
+        """Whether every forwarded event belongs to the run of the record that is being processed.
+
+        Otherwise (windows, waits) stages behind this one cannot mention results of stages before it.
+        """
+        return False
+
+    @property
+    def delay_ms(self) -> int:
+        """How far behind the watermark the event time of a forwarded event can lie."""
+        return 0
+
+    def check_inputs(self, inputs: Sequence[str]) -> Iterable[str]:
+        """What is wrong with the stages that send to this one, in plain words."""
+        return ()
+
+    def fold(self) -> "Fold | None":
+        """How to run this action as accumulators that the compiler inlines, in place of `on_record` and its like."""
+        return None
 
     @abstractmethod
     def on_record(self, context: KeyedContext, event: Any) -> None: ...
 
-    def on_timer(self, context: KeyedContext, name: str, at_ms: int) -> None:
-        """A timer of this key is due."""
+    def on_timer(self, context: KeyedContext, name: str, at_ms: int, kind: TimerKind) -> None:
+        """A timer of this key is due: the watermark or the wall clock has reached `at_ms`. It is gone already.
+
+        Event timers run before the record that moves the watermark past them is processed.
+        """
+
+    def on_commit(self, context: KeyedContext) -> None:
+        """The transaction is about to be committed, and this key has asked for it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fold:
+    """An aggregation of which one accumulator per key and bin is all the state: the fast path of `reduce`.
+
+    Event time is cut into bins of `bin_ms` (0: one bin for all time). A window is `bins` bins side by side and ends with
+    every bin: tumbling windows have one, hopping windows several. A record touches one accumulator, whatever `bins` is.
+
+    An accumulator is a flat list of JSON's types. `initial` is Python source of a new one, such as `[0, None]`; `add`
+    writes the lines that add `code.event` to the accumulator in a variable (its third argument is source of the event time);
+    `result` returns (field, Python source) pairs for an accumulator in a variable; `merge` adds the second accumulator to the
+    first, of the same key and a later bin.
+    """
+
+    initial: str
+    add: Callable[["Code", str, str], None]
+    result: Callable[["Code", str], Sequence[tuple[str, str]]]
+    merge: Callable[[list[Any], list[Any]], None]
+    bin_ms: int = 0
+    bins: int = 1
+    grace_ms: int = 0
+    emit: Literal["updates", "final"] = "updates"
+    early_ms: int | None = None  # with final: also every so often, on the wall clock, for the keys that changed
+    close: Literal["event", "wall"] = "event"
+    idle_ms: int | None = None  # close all windows after so long without a record
+    ttl_ms: int | None = None  # without windows: forget a key so long after its last record, in event time
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableSource:
+    """A topic read as a compacted table: the last value of each key counts, a tombstone deletes."""
+
+    topic: str
+    value_format: Format = "json"
+    is_global: bool = False
 
 
 ActionLookup = Callable[[str], type[Action]]

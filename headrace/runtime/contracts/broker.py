@@ -86,6 +86,9 @@ class Consumer(Protocol):
     def seek(self, positions: Mapping[TopicPartition, int]) -> None:
         """Go on from these offsets; records fetched already are dropped. Only for assigned partitions."""
 
+    def caught_up(self) -> frozenset[TopicPartition]:
+        """Assigned partitions whose end was reached, with no record returned since."""
+
     def pause(self, partitions: Iterable[TopicPartition]) -> None: ...
     def resume(self, partitions: Iterable[TopicPartition]) -> None: ...
 
@@ -101,6 +104,29 @@ class Consumer(Protocol):
 
     def close(self) -> None:
         """Leave the group (revoking through the listener). May be called again."""
+
+
+class Reader(Protocol):
+    """Reads partitions in no group: changelogs, tables, other people's topics. Committed records only. Not thread-safe."""
+
+    def assign(self, positions: Mapping[TopicPartition, int]) -> None:
+        """Read these partitions, and no others, from these offsets on. Partitions that were read before go on where they are
+        unless their offset is another one than `positions()` tells."""
+
+    def read(self, count: int, timeout_s: float) -> list[Message]:
+        """At most `count` records, in offset order per partition; fewer, or none, when `timeout_s` is over.
+
+        Raises:
+            DataLossError: a position is out of the range of its partition's offsets.
+            RestartError: the client cannot go on.
+        """
+
+    def positions(self) -> dict[TopicPartition, int]:
+        """Per partition the offset that is read next. At the end of a partition it is the end's offset, whatever lies before
+        it: aborted records, transaction markers and what compaction removed count as read."""
+
+    def close(self) -> None:
+        """May be called again."""
 
 
 DeliveryCallback = Callable[[Any, Any], None]
@@ -200,6 +226,16 @@ class NewTopic:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GroupMember:
+    """A member of a consumer group as the broker knows it."""
+
+    member_id: str
+    client_id: str
+    instance_id: str | None
+    assignment: frozenset[TopicPartition]
+
+
+@dataclass(frozen=True, kw_only=True)
 class ClusterDescription:
     """The brokers that answered: `nodes` as `host:port`."""
 
@@ -243,6 +279,13 @@ class Admin(Protocol):
         The end is that of read-committed readers: the last stable offset.
         """
 
+    def ends(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """The offset after the last record of each partition, also while its transaction is open: a read-committed reader that
+        has got there has seen everything that was written before this call."""
+
+    def group_members(self, group: str) -> list[GroupMember]:
+        """Who is in a group; empty when it does not exist."""
+
     def group_positions(self, group: str) -> dict[TopicPartition, int]:
         """Committed positions of a group; empty when it has none."""
 
@@ -262,6 +305,8 @@ class ConsumerSettings:
     protocol: Literal["auto", "classic", "consumer"] = "auto"  # KIP-848 is "consumer"
     session_timeout_ms: int = 30_000
     max_poll_interval_ms: int = 300_000
+    assignor: Literal["sticky", "range"] = "sticky"
+    """`range` gives partitions of the same number of all topics to the same member."""
     client: Mapping[str, str] = field(default_factory=dict)  # passed through (TLS, SASL, ...)
 
 
@@ -284,6 +329,7 @@ class Broker(Protocol):
     def admin(self) -> Admin: ...
     def consumer(self, settings: ConsumerSettings) -> Consumer: ...
     def producer(self, settings: ProducerSettings) -> Producer: ...
+    def reader(self, client_id: str, client: Mapping[str, str]) -> Reader: ...
 
     def reaction(self, error: BaseException) -> Reaction | None:
         """What an exception out of `produce` asks for; None when it does not come from the client."""
