@@ -10,7 +10,7 @@ from typing import Protocol
 
 
 class Store(Protocol):
-    """Keys in the order of their bytes. One thread writes at a time; any thread may read while another writes.
+    """Keys in the order of their bytes. Thread-safe: writes exclude each other, reads go on beside them.
 
     Raises:
         StoreCorruptError: the files are damaged; the store must be wiped and its contents restored from the changelogs.
