@@ -1,5 +1,7 @@
 """Records, offsets and errors: what every broker does alike."""
 
+from random import Random
+
 import pytest
 
 from headrace.runtime.contracts.broker import Reaction, TopicPartition
@@ -10,6 +12,7 @@ from headrace.runtime.errors import (
     RestartError,
     TransactionError,
 )
+from headrace.runtime.partitioning import partition_of
 from tests.contract.world import WAIT_S, World, numbered, produce_patiently
 
 # Partitions of twelve that Kafka's own clients choose for these keys.
@@ -95,6 +98,22 @@ def test_a_key_goes_where_the_clients_of_kafka_put_it(world: World) -> None:
     seen = world.read(topic, len(MURMUR2_OF_TWELVE))
 
     assert {one.key(): one.partition() for one in seen} == MURMUR2_OF_TWELVE
+
+
+def test_a_key_goes_to_the_partition_that_can_be_worked_out_from_it(world: World) -> None:
+    topic, count = world.topic(partitions=7), 7
+    random = Random(7)
+    keys = {random.randbytes(random.randrange(40)) for _ in range(200)}
+    producer = world.producer()
+    for key in keys:
+        producer.produce(topic, value=b"", key=key)
+    producer.flush(WAIT_S)
+
+    seen = world.read(topic, len(keys))
+
+    assert {one.key(): one.partition() for one in seen} == {
+        key: partition_of(key, count) for key in keys
+    }
 
 
 def test_a_delivery_callback_is_told_the_offset(world: World) -> None:

@@ -9,6 +9,7 @@ from headrace.connectors.memory.log import PartitionLog
 from headrace.connectors.memory.topic import Topic, check_new_topic
 from headrace.runtime.contracts.broker import (
     ClusterDescription,
+    GroupMember,
     NewTopic,
     TopicDescription,
     TopicPartition,
@@ -104,6 +105,23 @@ class MemoryAdmin:
     ) -> dict[TopicPartition, int]:
         with self._asking() as cluster:
             return {one: _offset(cluster.log(one), at) for one in partitions}
+
+    def ends(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        with self._asking() as cluster:
+            return {one: cluster.log(one).end for one in partitions}
+
+    def group_members(self, group: str) -> list[GroupMember]:
+        with self._asking() as cluster:
+            found = cluster.groups.get(group)
+            return [
+                GroupMember(
+                    member_id=member.id,
+                    client_id=member.client_id,
+                    instance_id=member.instance_id,
+                    assignment=frozenset(member.owned),
+                )
+                for member in (found.members() if found else ())
+            ]
 
     def group_positions(self, group: str) -> dict[TopicPartition, int]:
         with self._asking() as cluster:

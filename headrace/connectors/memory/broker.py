@@ -8,6 +8,7 @@ from headrace.connectors.memory.cluster import Cluster
 from headrace.connectors.memory.consumer import MemoryConsumer
 from headrace.connectors.memory.faults import Faults
 from headrace.connectors.memory.producer import MemoryProducer, RefusedError
+from headrace.connectors.memory.reader import MemoryReader
 from headrace.runtime.clock import Clock, ManualClock
 from headrace.runtime.contracts.broker import ConsumerSettings, ProducerSettings, Reaction
 
@@ -43,6 +44,13 @@ class MemoryBroker:
 
     def producer(self, settings: ProducerSettings) -> MemoryProducer:
         return MemoryProducer(self._cluster, settings)
+
+    def reader(
+        self,
+        client_id: str,
+        client: Mapping[str, str] = MappingProxyType({}),  # noqa: ARG002 # see the class
+    ) -> MemoryReader:
+        return MemoryReader(self._cluster, client_id)
 
     def reaction(self, error: BaseException) -> Reaction | None:
         return error.reaction if isinstance(error, RefusedError) else None

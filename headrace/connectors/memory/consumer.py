@@ -42,6 +42,7 @@ class MemoryConsumer:
         self._next: dict[TopicPartition, int] = {}  # where each assigned partition goes on
         self._used: set[TopicPartition] = set()  # of which something was consumed or sought
         self._paused: set[TopicPartition] = set()
+        self._caught_up: set[TopicPartition] = set()
         self._turn = 0
         self._is_closed = False
 
@@ -65,6 +66,7 @@ class MemoryConsumer:
                 client_id=self._settings.client_id,
                 instance_id=self._settings.instance_id,
                 topics=self._topics,
+                assignor=self._settings.assignor,
                 session_timeout_ms=self._settings.session_timeout_ms,
                 seen_ms=self._cluster.clock.now_ms(),
             )
@@ -118,6 +120,7 @@ class MemoryConsumer:
             offsets = listener.assigned(assigned)
             self._next.update({partition: offsets[partition] for partition in assigned})
         except BaseException:
+            self._drop(assigned)
             with self._cluster.changed:
                 member.owned.difference_update(assigned)
             raise
@@ -136,6 +139,7 @@ class MemoryConsumer:
             self._next.pop(partition, None)
             self._used.discard(partition)
             self._paused.discard(partition)
+            self._caught_up.discard(partition)
 
     # Reading
 
@@ -169,7 +173,10 @@ class MemoryConsumer:
             messages, after = log.read(self._next[partition], count - len(found))
             if messages:
                 self._used.add(partition)
+                self._caught_up.discard(partition)
                 found += messages
+            if after >= log.stable_end:
+                self._caught_up.add(partition)
             self._next[partition] = after
         return found
 
@@ -211,6 +218,10 @@ class MemoryConsumer:
             assert partition in self._next, f"{partition} is not assigned"
             self._next[partition] = offset
             self._used.add(partition)
+            self._caught_up.discard(partition)
+
+    def caught_up(self) -> frozenset[TopicPartition]:
+        return frozenset(self._caught_up)
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
         self._check_open()

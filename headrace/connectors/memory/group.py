@@ -7,9 +7,9 @@ revoked by its owner, inside the owner's `consume`, and only then given to the n
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-from headrace.connectors.memory.assignment import assign
+from headrace.connectors.memory.assignment import assign, assign_ranges
 from headrace.runtime.contracts.broker import TopicPartition
 
 
@@ -31,6 +31,7 @@ class Member:
     topics: Sequence[str]
     session_timeout_ms: int
     seen_ms: int
+    assignor: Literal["sticky", "range"] = "sticky"
     epoch: int = 0
     owned: set[TopicPartition] = field(default_factory=set)
     is_away: bool = False  # closed, but its instance id keeps its place until the session is over
@@ -121,7 +122,17 @@ class Group:
         if wanted != self._wanted:
             self._wanted = wanted
             self.epoch += 1
-            self._target = assign(wanted, self._target)
+            self._target = self._shared(wanted)
+
+    def _shared(
+        self, wanted: Mapping[str, Sequence[TopicPartition]]
+    ) -> dict[str, set[TopicPartition]]:
+        if any(member.assignor == "range" for member in self._members.values()):
+            ranks = {one.id: one.instance_id or one.id for one in self._members.values()}
+            return assign_ranges(
+                {one: wanted[one] for one in sorted(wanted, key=ranks.__getitem__)}
+            )
+        return assign(wanted, self._target)
 
     def to_revoke(self, member: Member) -> list[TopicPartition]:
         """What the member must give back first."""

@@ -15,7 +15,6 @@ from headrace.connectors.memory.message import (
     as_bytes,
     as_headers,
 )
-from headrace.connectors.memory.partitioner import partition_of
 from headrace.connectors.memory.topic import Topic
 from headrace.connectors.memory.transaction import Transaction
 from headrace.runtime.contracts.broker import (
@@ -26,6 +25,7 @@ from headrace.runtime.contracts.broker import (
     TopicPartition,
 )
 from headrace.runtime.errors import ClosedError, FencedError, TransactionError
+from headrace.runtime.partitioning import partition_of
 
 
 class RefusedError(Exception):
