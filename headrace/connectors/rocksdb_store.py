@@ -61,7 +61,7 @@ class RocksdbStoreKind:
             # Named once more: otherwise the options of an existing database, its cache too, are those in its files.
             database = rocksdict.Rdict(str(folder), options, column_families={"default": options})
         except Exception as error:  # rocksdict raises nothing narrower
-            raise _explained_at_opening(folder, str(error)) from error
+            raise _explained_at_opening(folder, error) from error
         return RocksdbStore(folder, database)
 
     def wipe(self, folder: Path) -> None:
@@ -91,7 +91,7 @@ class RocksdbStore:
         try:
             value: bytes | None = self._database.get(key)
         except Exception as error:  # rocksdict raises nothing narrower
-            raise _explained(self._folder, error) from error
+            raise self._explained(error) from error
         return value
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
@@ -100,7 +100,7 @@ class RocksdbStore:
             try:
                 found: Any = self._database.get(wanted)
             except Exception as error:  # rocksdict raises nothing narrower
-                raise _explained(self._folder, error) from error
+                raise self._explained(error) from error
         values: list[bytes | None] = found
         return values
 
@@ -125,14 +125,14 @@ class RocksdbStore:
             try:
                 self._database.write(batch)
             except Exception as error:  # rocksdict raises nothing narrower
-                raise _explained(self._folder, error) from error
+                raise self._explained(error) from error
 
     def flush(self) -> None:
         with self._writing:
             try:
                 self._database.flush_wal(sync=True)
             except Exception as error:  # rocksdict raises nothing narrower
-                raise _explained(self._folder, error) from error
+                raise self._explained(error) from error
 
     @property
     def size_bytes(self) -> int:
@@ -140,7 +140,7 @@ class RocksdbStore:
             on_disk = self._database.property_int_value("rocksdb.live-sst-files-size")
             in_memory = self._database.property_int_value("rocksdb.cur-size-all-mem-tables")
         except Exception as error:  # rocksdict raises nothing narrower
-            raise _explained(self._folder, error) from error
+            raise self._explained(error) from error
         return (on_disk or 0) + (in_memory or 0)
 
     def close(self) -> None:
@@ -157,6 +157,10 @@ class RocksdbStore:
     def _check_open(self) -> None:
         if self._is_closed:
             raise _closed(self._folder)
+
+    def _explained(self, error: Exception) -> HeadraceError:
+        # While another thread closes it, RocksDB's object refuses every use in words of its own.
+        return _closed(self._folder) if self._is_closed else _explained(self._folder, error)
 
     def _clear(self, batch: rocksdict.WriteBatch, start: bytes, end: bytes) -> None:
         """Delete a range. Called with `_writing` held, so that no key comes behind the last one."""
@@ -249,6 +253,8 @@ def _options(cache_bytes: int) -> rocksdict.Options:
     options = rocksdict.Options(raw_mode=True)
     options.create_if_missing(True)
     options.set_block_based_table_factory(table)
+    # A log that ends in the midst of a batch is what a power failure leaves: what comes before it is whole.
+    options.set_wal_recovery_mode(rocksdict.DBRecoveryMode.point_in_time())
     options.set_write_buffer_size(buffer_bytes)
     options.set_max_write_buffer_number(3)
     options.set_write_buffer_manager(
@@ -263,6 +269,8 @@ def _options(cache_bytes: int) -> rocksdict.Options:
     options.set_target_file_size_base(_FILE_BYTES)
     options.set_max_bytes_for_level_base(4 * _FILE_BYTES)
     options.set_level_compaction_dynamic_level_bytes(True)
+    # Timers are deleted in the order in which ranges look for them, and a range steps over what is deleted.
+    options.add_compact_on_deletion_collector_factory(20_000, 5_000, 0.3)
     options.set_max_background_jobs(2)
     options.set_max_open_files(_OPEN_FILES_MAX)
     options.set_keep_log_file_num(2)
@@ -284,8 +292,9 @@ def _check(folder: Path, iterator: rocksdict.RdictIter) -> None:
         raise _explained(folder, error) from error
 
 
-def _explained_at_opening(folder: Path, text: str) -> HeadraceError:
+def _explained_at_opening(folder: Path, error: Exception) -> HeadraceError:
     """An error of ours for one of RocksDB's on opening."""
+    text = " ".join(str(error).split())
     if "LOCK" in text and "lock" in text:
         return SettingsError(
             f"the state folder '{folder}' is in use by another process or store; every worker needs one of its own"
@@ -301,9 +310,7 @@ def _explained_at_opening(folder: Path, text: str) -> HeadraceError:
 
 def _explained(folder: Path, error: Exception) -> HeadraceError:
     """An error of ours for one of RocksDB's on an open database."""
-    if isinstance(error, rocksdict.DbClosedError):
-        return _closed(folder)
-    text = str(error)
+    text = " ".join(str(error).split())
     if any(sign in text for sign in _DAMAGE):
         return _corrupt(folder, text)
     return RestartError(

@@ -106,7 +106,7 @@ def _signed(value: int) -> bytes:
 
 def _contract(tag: int, data: bytes) -> int:
     if tag != _BIG_INTEGER:
-        raise _newer(f"extension {tag}")
+        raise ValueError(tag)
     return int.from_bytes(data, "big", signed=True)
 
 
@@ -174,7 +174,7 @@ def _damaged(length: int) -> StoreCorruptError:
     )
 
 
-def _newer(version: int | str) -> RestartError:
+def _newer(version: int) -> RestartError:
     return RestartError(
         f"the state was written by a newer headrace: its values are of version {version}, this one reads "
         f"{_PLAIN} and {_EXPIRING}; run the version that wrote it, or a newer one"
