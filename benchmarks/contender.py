@@ -41,13 +41,16 @@ class Task:
     target: str
     group: str
     records: int
+    kept: int = 0  # how many of the records pass the filter; the stateful contenders end by it
+    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
     """What a contender has measured of itself, between the first record and the last commit.
 
-    `other_cores` is what was measured around it: the cores that were busy with other programs, on average.
+    `late` is how many records it says that it dropped as late, and `wrong` how many answers are wrong for it. `other_cores`
+    is what was measured around it: the cores that were busy with other programs, on average.
     """
 
     contender: str
@@ -57,6 +60,8 @@ class Result:
     per_second: float
     cpu_us: float
     peak_mb: float
+    late: int = 0
+    wrong: int = 0
     other_cores: float = 0.0
 
 
@@ -64,40 +69,54 @@ class ContenderError(Exception):
     """A contender has not done its work."""
 
 
-def run(contender: Contender, task: Task) -> Result:
-    """Run a contender in a process of its own, to the end.
+def run(
+    contender: Contender,
+    task: Task,
+    *,
+    timeout_s: float = TIMEOUT_S,
+    started: Callable[[int], None] = lambda _: None,
+) -> Result:
+    """Run a contender in a process of its own, to the end. `started` is told the id of the process.
 
     Raises:
-        ContenderError: it failed, printed no result, or took longer than five minutes; ends with what it said.
+        ContenderError: it failed, printed no result, or took longer than `timeout_s`; ends with what it said.
     """
     command = contender.command(task)
-    try:
-        with tempfile.TemporaryDirectory(prefix="headrace-benchmark-") as temporary:
-            ended = subprocess.run(
-                command,
-                cwd=ROOT,
-                env={**os.environ, "TMPDIR": temporary},
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=TIMEOUT_S,
-                check=False,
-            )
-    except subprocess.TimeoutExpired as error:
-        raise ContenderError(f"{contender.name} took longer than {TIMEOUT_S:g} s") from error
-    lines = ended.stdout.splitlines()
-    if ended.returncode or not lines:
-        said = "\n".join((ended.stdout + ended.stderr).splitlines()[-20:])
-        raise ContenderError(f"{contender.name} ended with exit code {ended.returncode}:\n{said}")
+    with (
+        tempfile.TemporaryDirectory(prefix="headrace-benchmark-") as temporary,
+        subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**os.environ, "TMPDIR": temporary},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process,
+    ):
+        started(process.pid)
+        try:
+            out, errors = process.communicate(timeout=timeout_s)
+        except subprocess.TimeoutExpired as error:
+            raise ContenderError(f"{contender.name} took longer than {timeout_s:g} s") from error
+        finally:
+            process.kill()
+    lines = out.splitlines()
+    if process.returncode or not lines:
+        said = "\n".join((out + errors).splitlines()[-20:])
+        raise ContenderError(f"{contender.name} ended with exit code {process.returncode}:\n{said}")
     return Result(**json.loads(lines[-1]))
 
 
-def _python(
+def in_python(
     interpreter: Callable[[], str], module: str, options: Sequence[str] = ()
 ) -> Callable[[Task], list[str]]:
+    """What starts one of the modules of `benchmarks.contenders`."""
+
     def command(task: Task) -> list[str]:
         given = [f"--brokers={task.brokers}", f"--source={task.source}", f"--target={task.target}"]
-        given += [f"--group={task.group}", f"--records={task.records}", *options]
+        given += [f"--group={task.group}", f"--records={task.records}", f"--kept={task.kept}"]
+        given += [*options, *task.options]
         return [interpreter(), "-m", f"benchmarks.contenders.{module}", *given]
 
     return command
@@ -108,7 +127,9 @@ def _java(task: Task) -> list[str]:
     return ["java", "-cp", class_path(), "StreamsContender", *given]
 
 
-def _version_in(interpreter: Callable[[], str], *packages: str) -> Callable[[], str]:
+def version_in(interpreter: Callable[[], str], *packages: str) -> Callable[[], str]:
+    """What says the versions of packages of an environment."""
+
     def version() -> str:
         code = "import sys; from importlib.metadata import version\nfor name in sys.argv[1:]: print(name, version(name))"
         asked = [interpreter(), "-c", code, *packages]
@@ -118,7 +139,8 @@ def _version_in(interpreter: Callable[[], str], *packages: str) -> Callable[[], 
     return version
 
 
-def _this_python() -> str:
+def this_python() -> str:
+    """The interpreter that the benchmark runs in."""
     return sys.executable
 
 
@@ -133,8 +155,8 @@ def _faust() -> str:
 def _handwritten(kind: str) -> Contender:
     return Contender(
         name=f"handwritten-{kind}" if kind else "handwritten",
-        version=_version_in(_this_python, "confluent-kafka", "orjson"),
-        command=_python(_this_python, "handwritten", [kind] if kind else []),
+        version=version_in(this_python, "confluent-kafka", "orjson"),
+        command=in_python(this_python, "handwritten", [kind] if kind else []),
     )
 
 
@@ -142,20 +164,20 @@ _ALL = [
     _handwritten(""),
     Contender(
         name="headrace",
-        version=_version_in(_this_python, "headrace", "confluent-kafka", "orjson"),
-        command=_python(_this_python, "headrace_worker"),
+        version=version_in(this_python, "headrace", "confluent-kafka", "orjson"),
+        command=in_python(this_python, "headrace_worker"),
     ),
     Contender(name="kafka-streams", version=lambda: "kafka-streams 4.3.1", command=_java),
     Contender(
         name="quix",
-        version=_version_in(_quix, "quixstreams", "confluent-kafka"),
-        command=_python(_quix, "quix_streams"),
+        version=version_in(_quix, "quixstreams", "confluent-kafka"),
+        command=in_python(_quix, "quix_streams"),
         records_max=400_000,
     ),
     Contender(
         name="faust",
-        version=_version_in(_faust, "faust-streaming", "aiokafka", "uvloop"),
-        command=_python(_faust, "faust_agent"),
+        version=version_in(_faust, "faust-streaming", "aiokafka", "uvloop"),
+        command=in_python(_faust, "faust_agent"),
         records_max=50_000,
     ),
     *(_handwritten(kind) for kind in ("keywords", "timestamps", "headers", "guarded")),

@@ -17,6 +17,7 @@ NOT_SPEED = frozenset(
         "enable.auto.commit",
         "enable.auto.offset.store",
         "enable.idempotence",
+        "enable.partition.eof",
         "group.id",
         "group.protocol",
         "max.poll.interval.ms",

@@ -1,7 +1,7 @@
 """The input of the benchmarks, and what is to become of it."""
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from confluent_kafka import Producer
@@ -44,9 +44,8 @@ def events(count: int, seed: int = SEED) -> Iterator[dict[str, object]]:
         }
 
 
-def fill(brokers: str, topic: str, count: int) -> Input:
-    """Create the topic with four partitions, write `count` events to it and read them back."""
-    create(brokers, topic)
+def write(brokers: str, topic: str, records: Iterable[tuple[bytes, str, int]]) -> None:
+    """Write records of (value, key, event time) to a topic, and wait until they are there."""
     producer = Producer(
         {
             "bootstrap.servers": brokers,
@@ -56,15 +55,24 @@ def fill(brokers: str, topic: str, count: int) -> Input:
             "queue.buffering.max.messages": 500_000,
         }
     )
-    for event in events(count):
-        value, user, time_ms = dumps(event), str(event["user"]), FIRST_MS + int(str(event["id"]))
+    for value, key, time_ms in records:
         while True:
             try:
-                producer.produce(topic, value, user, timestamp=time_ms)
+                producer.produce(topic, value, key, timestamp=time_ms)
                 break
             except BufferError:
                 producer.poll(0.1)
     producer.flush()
+
+
+def fill(brokers: str, topic: str, count: int) -> Input:
+    """Create the topic with four partitions, write `count` events to it and read them back."""
+    create(brokers, topic)
+    write(
+        brokers,
+        topic,
+        ((dumps(event), str(event["user"]), FIRST_MS + i) for i, event in enumerate(events(count))),
+    )
     is_kept: dict[int, bytearray] = {}
     for message in records_of(brokers, topic):
         value = message.value() or b""

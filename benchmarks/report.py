@@ -40,7 +40,7 @@ def spread(rounds: Sequence[Round], contender: str, figure: Callable[[Result], f
 def ratios(rounds: Sequence[Round]) -> Iterator[Ratio]:
     """Every contender against those that came before it in the list, headrace first where it is one of them."""
     names = _names(rounds)
-    names.sort(key=lambda name: name != "headrace")
+    names.sort(key=lambda name: not name.startswith("headrace"))
     for i, of in enumerate(names):
         for to in names[i + 1 :]:
             pairs = [(one[of], one[to]) for one in rounds if of in one and to in one]

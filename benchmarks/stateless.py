@@ -7,29 +7,23 @@ Prints figures and ratios, never a verdict.
 import argparse
 import dataclasses
 import json
-import os
-import platform
 import sys
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.contender import CONTENDERS, DEFAULT, Contender, ContenderError, Result, Task, run
+from benchmarks.contender import CONTENDERS, DEFAULT, Contender, Result, Task, run
 from benchmarks.correctness import check
 from benchmarks.fairness import differences
 from benchmarks.input_topic import Input, fill
 from benchmarks.processor_time import OtherLoad
-from benchmarks.report import Round, ratios, text
+from benchmarks.report import ratios, text
+from benchmarks.rounds import chosen_from, machine, run_rounds, say
 from benchmarks.topics import create, remove
 from headrace.connectors.local_kafka import LocalKafka
 
 SOURCE = "benchmark-events"
-
-
-def say(line: str) -> None:
-    """Progress; the report alone goes to the standard output."""
-    print(line, file=sys.stderr, flush=True)
 
 
 def run_one(kafka: LocalKafka, contender: Contender, source: Input, wanted: int) -> Result:
@@ -61,50 +55,16 @@ def run_one(kafka: LocalKafka, contender: Contender, source: Input, wanted: int)
     return result
 
 
-def run_rounds(
-    kafka: LocalKafka, contenders: Sequence[Contender], source: Input, records: int, count: int
-) -> list[Round]:
-    """All contenders, `count` times; every other round backwards. One that fails is left out of its round."""
-    rounds: list[Round] = []
-    for number in range(1, count + 1):
-        say(f"round {number} of {count}")
-        results: dict[str, Result] = {}
-        for contender in contenders if number % 2 else reversed(contenders):
-            try:
-                results[contender.name] = run_one(kafka, contender, source, records)
-            except ContenderError as error:
-                say(f"  left out of this round: {error}")
-        rounds.append(results)
-    return rounds
-
-
-def machine() -> dict[str, object]:
-    """What the figures were measured on."""
-    return {
-        "cores": os.cpu_count(),
-        "memory_mb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e6),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-    }
-
-
-def chosen(names: str) -> list[Contender]:
-    """The contenders of a comma-separated list."""
-    unknown = [name for name in names.split(",") if name not in CONTENDERS]
-    if unknown:
-        raise argparse.ArgumentTypeError(
-            f"no contender '{unknown[0]}'; there are {', '.join(CONTENDERS)}"
-        )
-    return [CONTENDERS[name] for name in names.split(",")]
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; 0 whatever the figures are."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.stateless", description=__doc__)
     parser.add_argument("--records", type=int, default=4_000_000, help="records of the input topic")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
-        "--contenders", type=chosen, default=",".join(DEFAULT), help="a comma-separated list"
+        "--contenders",
+        type=chosen_from(CONTENDERS),
+        default=",".join(DEFAULT),
+        help="a comma-separated list",
     )
     parser.add_argument("--json", type=Path, help="write every result to this file, too")
     given = parser.parse_args(arguments)
@@ -114,7 +74,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with LocalKafka(progress=say) as kafka:
         say(f"writing {given.records:,} records to {SOURCE}")
         source = fill(kafka.brokers, SOURCE, given.records)
-        rounds = run_rounds(kafka, given.contenders, source, given.records, given.rounds)
+        rounds = run_rounds(
+            given.contenders,
+            given.rounds,
+            lambda contender: run_one(kafka, contender, source, given.records),
+        )
         broker = f"Apache Kafka {kafka.version}, one node"
     print(text(rounds))
     if given.json:

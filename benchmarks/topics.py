@@ -24,10 +24,11 @@ def _admin(brokers: str) -> AdminClient:
     return AdminClient({"bootstrap.servers": brokers, "log_level": 3})
 
 
-def create(brokers: str, topic: str) -> None:
+def create(brokers: str, topic: str, *, is_compacted: bool = False) -> None:
     """Create a topic that keeps records of any age. Waits while an earlier one of that name is being removed."""
     admin = _admin(brokers)
-    wanted = NewTopic(topic, PARTITIONS, 1, config={"retention.ms": "-1"})
+    config = {"retention.ms": "-1", "cleanup.policy": "compact" if is_compacted else "delete"}
+    wanted = NewTopic(topic, PARTITIONS, 1, config=config)
     for attempt in range(1, CREATE_ATTEMPTS + 1):
         try:
             admin.create_topics([wanted])[topic].result(ANSWER_S)
@@ -44,6 +45,14 @@ def remove(brokers: str, topic: str) -> None:
     """Remove a topic, so that its files do not fill the disk."""
     admin = _admin(brokers)
     admin.delete_topics([topic])[topic].result(ANSWER_S)
+
+
+def remove_all(brokers: str, name_part: str) -> None:
+    """Remove every topic with `name_part` in its name: what a contender has made for itself."""
+    admin = _admin(brokers)
+    doomed = [topic for topic in admin.list_topics(timeout=ANSWER_S).topics if name_part in topic]
+    for removed in admin.delete_topics(doomed).values() if doomed else ():
+        removed.result(ANSWER_S)
 
 
 def records_of(brokers: str, topic: str) -> Iterator[Message]:
@@ -71,6 +80,18 @@ def records_of(brokers: str, topic: str) -> Iterator[Message]:
                     ended += 1
                 else:
                     raise KafkaException(error)
+    finally:
+        consumer.close()
+
+
+def ends_of(brokers: str, topic: str) -> int:
+    """About how many records a topic has: the sum of the ends of its partitions."""
+    consumer = Consumer({"bootstrap.servers": brokers, "group.id": "none", "log_level": 3})
+    try:
+        return sum(
+            consumer.get_watermark_offsets(TopicPartition(topic, partition), ANSWER_S)[1]
+            for partition in range(PARTITIONS)
+        )
     finally:
         consumer.close()
 

@@ -15,13 +15,17 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Work:
-    """What a contender is asked to do: the `records` first records of `source`, as the group `group`."""
+    """What a contender is asked to do: the `records` first records of `source`, as the group `group`.
+
+    `kept` of them pass the filter, by which a stateful contender knows the end of a work with two legs.
+    """
 
     brokers: str
     source: str
     target: str
     group: str
     records: int
+    kept: int
     options: tuple[str, ...]
 
 
@@ -31,11 +35,10 @@ def asked(arguments: Sequence[str] | None = None) -> Work:
     for name in ("brokers", "source", "target", "group"):
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--records", type=int, required=True)
+    parser.add_argument("--kept", type=int, default=0)
     parser.add_argument("options", nargs="*")
-    given = parser.parse_args(arguments)
-    return Work(
-        given.brokers, given.source, given.target, given.group, given.records, tuple(given.options)
-    )
+    given = vars(parser.parse_args(arguments))
+    return Work(**{**given, "options": tuple(given["options"])})
 
 
 class Measurement:
@@ -59,8 +62,8 @@ class Measurement:
         """A commit has succeeded; the last one counts."""
         self._committed_s, self._committed_cpu_s = time.perf_counter(), cpu_s()
 
-    def report(self, contender: str, group: str, records: int) -> None:
-        """Print the result as the last line of the standard output."""
+    def report(self, contender: str, group: str, records: int, late: int = 0) -> None:
+        """Print the result as the last line of the standard output. `late` records were dropped as such."""
         assert 0 < self._begun_s < self._committed_s, "something was read and committed"
         seconds = self._committed_s - self._begun_s
         cpu_us = (self._committed_cpu_s - self._begun_cpu_s) / records * 1e6
@@ -72,6 +75,7 @@ class Measurement:
             "per_second": round(records / seconds),
             "cpu_us": round(cpu_us, 3),
             "peak_mb": round(peak_bytes() / 1e6, 1),
+            "late": late,
         }
         sys.stdout.write(json.dumps(result) + "\n")
         sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""The class path of the contender in Java: jars from Maven Central, and our compiled class."""
+"""The class path of the contenders in Java: jars from Maven Central, and our compiled classes."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 from benchmarks.environments.cache import made_once
 
 POM = Path(__file__).parent / "kafka-streams.xml"
-SOURCE = Path(__file__).parents[1] / "contenders" / "StreamsContender.java"
+SOURCES = sorted((Path(__file__).parents[1] / "contenders").glob("*.java"))
 
 
 def class_path() -> str:
@@ -17,11 +17,16 @@ def class_path() -> str:
         CalledProcessError: `mvn` or `javac` has failed and said why.
         FileNotFoundError: this machine has no `mvn` or no `javac`.
     """
-    path = made_once("kafka-streams", [POM, SOURCE], _make)
-    return f"{path}/libs/*:{path}/classes"
+    libraries = made_once("kafka-streams-libraries", [POM], _fetch)
+
+    def compile_to(path: Path) -> None:
+        build = ["javac", "-cp", f"{libraries}/libs/*", "-d", str(path), *map(str, SOURCES)]
+        subprocess.run(build, check=True, stdout=sys.stderr)
+
+    return f"{libraries}/libs/*:{made_once('kafka-streams-classes', SOURCES, compile_to)}"
 
 
-def _make(path: Path) -> None:
+def _fetch(path: Path) -> None:
     fetch = [
         "mvn",
         "-q",
@@ -33,5 +38,3 @@ def _make(path: Path) -> None:
     ]
     fetch += [f"-DoutputDirectory={path}/libs", "-DincludeScope=runtime"]
     subprocess.run(fetch, check=True, stdout=sys.stderr)
-    build = ["javac", "-cp", f"{path}/libs/*", "-d", f"{path}/classes", str(SOURCE)]
-    subprocess.run(build, check=True, stdout=sys.stderr)
