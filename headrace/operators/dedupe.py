@@ -48,8 +48,9 @@ class DedupeConfig(ActionConfig):
 class Dedupe(KeyedAction):
     """Passes one record of each identity and drops its duplicates.
 
-    Event time decides, whatever the order in which records come. With `keep: last` the record goes on once the watermark has
-    passed the end of `within`; a record whose time was over before it came is late.
+    Event time decides, whatever the order in which records come, as long as none comes more than `within` late. With
+    `keep: last` the record goes on once the watermark has passed the end of `within`; a record whose time was over before it
+    came is late.
     """
 
     Config = DedupeConfig
@@ -128,9 +129,9 @@ class Dedupe(KeyedAction):
         seen_ms = context.get(name)
         is_new = self._is_new(seen_ms, time_ms)
         if seen_ms is None or (time_ms > seen_ms and (is_new or self.config.refresh)):
-            # Also for `within` after it came, so that duplicates of a record that came late are found too.
+            # Twice as long as `within`, so that a duplicate is found that comes as much as `within` late itself.
             ahead_ms = max(0, time_ms - context.watermark_ms)
-            context.put(name, time_ms, ttl_ms=self._within_ms + ahead_ms)
+            context.put(name, time_ms, ttl_ms=2 * self._within_ms + ahead_ms)
         if is_new:
             context.forward(event)
 
@@ -151,7 +152,7 @@ class Dedupe(KeyedAction):
                 else:
                     context.delete(f"n{number:016d}")
                 number, following = following, following + 1
-            end_ms = max(time_ms, context.watermark_ms) + self._within_ms
+            end_ms = max(time_ms, context.watermark_ms) + 2 * self._within_ms
             context.put(name, [time_ms, number])
             context.put(f"n{number:016d}", [identity, end_ms])
             if count > identities_max:
