@@ -6,6 +6,7 @@ memory over time and its peak beside the bar, never a verdict.
 
 import argparse
 import json
+import os
 import random
 import sys
 import time
@@ -17,6 +18,8 @@ from pathlib import Path
 from threading import Event as Signal
 from threading import Thread
 
+from confluent_kafka import KafkaException
+
 from benchmarks.contender import Contender, ContenderError, Result, Task, run
 from benchmarks.input_topic import FIRST_MS
 from benchmarks.rounds import machine, say
@@ -27,7 +30,6 @@ from benchmarks.topics import create, ends_of, records_of
 from headrace.connectors.local_kafka import LocalKafka
 
 BAR_MB = 1024 * 1024 * 1024 / 1e6
-PAGE_BYTES = 4096
 EVERY_S = 2.0
 ROWS = 20
 TIMEOUT_S = 3_600.0
@@ -72,13 +74,18 @@ class Sampler:
                 resident_mb = resident_bytes(process) / 1e6
             except OSError:
                 return
-            results = ends_of(self._brokers, TARGET)
+            try:
+                results = ends_of(self._brokers, TARGET)
+            except KafkaException:  # a broker that is too busy to say; the next look is soon
+                continue
             self.samples.append(Sample(time.monotonic() - begun_s, resident_mb, results))
 
 
 def resident_bytes(process: int) -> int:
     """The resident memory of a process, from the kernel."""
-    return int(Path(f"/proc/{process}/statm").read_text("ascii").split()[1]) * PAGE_BYTES
+    return int(Path(f"/proc/{process}/statm").read_text("ascii").split()[1]) * os.sysconf(
+        "SC_PAGE_SIZE"
+    )
 
 
 def key_stream(keys: int, updates: int) -> Iterator[Event]:
