@@ -63,6 +63,17 @@ class WorkerSettings(BaseModel):
     ] = timedelta(seconds=30)
     """How long the group waits for a silent worker before its partitions go to others. With Kafka's next-generation
     protocol the broker decides in its place."""
+    store: str = "rocksdb"
+    """Where tasks keep their state: `rocksdb`, on disk, below `state_dir`; or `memory`, restored from the changelogs at every
+    start. The memory engine always keeps it in memory."""
+    store_cache_mb: Annotated[int, Field(ge=8, le=1_048_576)] = 64
+    """What the store of one group keeps of its files in memory, in MiB. More helps when the keys in use do not fit."""
+    standby: Annotated[int, Field(ge=0, le=10)] = 0
+    """How many other workers keep an up-to-date copy of each task's state, to take over without restoring it."""
+    idle_after: Annotated[Duration, Field(gt=timedelta(0), le=timedelta(hours=24))] = timedelta(
+        seconds=10
+    )
+    """How long a partition that was read to its end may be silent before it holds up event time no more."""
     group_protocol: Literal["auto", "classic", "consumer"] = "auto"
     """Kafka's group protocol; `auto` takes the next generation (`consumer`, KIP-848) when the broker has it."""
     partitions: Annotated[int, Field(ge=1, le=10_000)] = 4

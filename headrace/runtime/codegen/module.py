@@ -5,17 +5,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import CodeType
+from typing import Literal
 
 from headrace.runtime.contracts.action import Format, Source
 from headrace.runtime.graph import Graph, Node
+from headrace.runtime.plan import Via
+
+Way = Via | Literal["results"]
+"""How records enter: through a topic, or out of a keyed stage."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """Where records enter: a trigger's topics, or the link topic in front of a stage.
+    """Where records enter: a trigger's topics, a topic of headrace's own in front of a stage, a table that a stage reads, or
+    behind a keyed stage, which forwards when it likes (`results`).
 
     `label` names the sub-topology (`orders/0`), `link_topics` are the flow's link topics per linked stage,
-    `crossing` per linked stage what later stages mention of earlier ones (`results.x`, `trigger.event`).
+    `crossing` per linked stage what later stages mention of earlier ones (`results.x`, `trigger.event`). Where a flow keeps
+    state, its entries are `timed`: they tell the event time of their records, and run per task.
     """
 
     graph: Graph
@@ -24,10 +31,13 @@ class Entry:
     link_topics: Mapping[str, str]
     crossing: Mapping[str, tuple[str, ...]]
     carries_bytes: bool = False
+    via: Way = "trigger"
+    is_timed: bool = False
 
     @property
     def is_link(self) -> bool:
-        return self.node.is_linked
+        """Whether headrace wrote the records."""
+        return self.via in ("link", "repartition")
 
     def key(self, stage: str) -> tuple[str, str, str]:
         """Tells a stage behind this entry from the same stage behind another one: the trigger's key may differ."""
@@ -35,9 +45,15 @@ class Entry:
 
     @property
     def source(self) -> Source:
-        """How records are decoded. For a link topic, always as JSON."""
+        """How records are decoded. For a topic of headrace's own, always as JSON."""
         if self.is_link:
             return Source(topics=(self.link_topics[self.node.name],))
+        if self.via == "results":
+            return Source()
+        if self.via == "table":
+            table = self.node.keyed.table() if self.node.keyed else None
+            assert table is not None
+            return Source(topics=(table.topic,), value_format=table.value_format)
         return self.node.action.source()  # type: ignore[attr-defined, no-any-return] # a trigger has one
 
     @property
@@ -86,6 +102,9 @@ class Module:
     names, `outputs` the publishing stages in the order of their counters, `handlers` the stage functions that receive
     errors, `schemas` the constants that are JSON Schemas to check records against, `spelled` the user's words for
     generated variables, `env` and `secrets` the variables that hold their values.
+
+    A module that `is_timed` has a function `bind`, which takes a task and returns the functions of the module for it, by name;
+    the one called `function` also takes the clock of its input. `results_of` is the keyed stage behind which the module begins.
     """
 
     label: str
@@ -100,6 +119,8 @@ class Module:
     handlers: Mapping[tuple[str, str, str], StageFunction] = field(default_factory=dict)
     routes: tuple[tuple[str, str, str], ...] = ()
     schemas: frozenset[str] = frozenset()
+    is_timed: bool = False
+    results_of: str | None = None
 
     @property
     def file_name(self) -> str:

@@ -50,6 +50,11 @@ class StageCode:
     def place(self) -> LinePlace:
         return LinePlace(self.entry, self.node, self.scope.event, self._variables())
 
+    @property
+    def is_origin_told(self) -> bool:
+        """Whether the message need not be the trigger's record, so that its headers tell where the run began."""
+        return self.entry.via != "trigger"
+
     def _variables(self) -> dict[str, str]:
         found = dict(self.scope.results)
         if self.scope.is_key_set and self.scope.key:
@@ -117,10 +122,11 @@ class StageCode:
         if field == "event":
             return self.scope.results.get("trigger.event", NOTHING)
         if field == "stage":
-            return repr(self.entry.node.name) if not self.entry.is_link else "origin_stage(message)"
+            told = self.is_origin_told
+            return "origin_stage(message)" if told else repr(self.entry.node.name)
         if field in ("key", "headers", "timestamp"):
             return self._name(field)
-        if self.entry.is_link:
+        if self.is_origin_told:
             return f"origin_{field}(message)"
         return f"message.{field}()"
 
@@ -155,7 +161,7 @@ class StageCode:
         """The identity of the run: its trigger record's `topic-partition-offset`."""
         if self.scope.run_id is None:
             name = self.variable("run", "run.id")
-            self.line(f"{name} = {'origin_run' if self.entry.is_link else 'run_of'}(message)")
+            self.line(f"{name} = {'origin_run' if self.is_origin_told else 'run_of'}(message)")
             self.scope = replace(self.scope, run_id=name)
         assert self.scope.run_id
         return self.scope.run_id
@@ -189,7 +195,9 @@ class StageCode:
         if name in self.entry.graph.wanted[stage]:
             scope = scope.with_result(name, scope.event)
         with self.writer.attempt():
-            self.writer.stage(self.entry, self.entry.graph.by_name[stage], scope)
+            self.writer.stage(
+                self.entry, self.entry.graph.by_name[stage], scope, sender=self.node.name
+            )
 
     def check_input(self, schema: Mapping[str, Any]) -> None:
         """Check the decoded record against the flow's `input` schema."""
@@ -217,11 +225,11 @@ class StageCode:
             with self.block(f"if {name} not in known_topics:"):
                 self.line(f"check_topic({name})")
             topic = name
-        given = {"key": encode(key) if key is not None else self._raw_key()}
+        given = {"key": encode(key) if key is not None else self.raw_key()}
         if partition is not None:
             given["partition"] = f"check_partition({partition}, {topic})"
         if timestamp != "0":
-            given["timestamp"] = timestamp or self._raw_timestamp()
+            given["timestamp"] = timestamp or self.raw_timestamp()
         written = [f"({name}, encode_header({text}))" for name, text in headers]
         if written:
             given["headers"] = f"add_headers(message, [{', '.join(written)}])"
@@ -236,40 +244,20 @@ class StageCode:
             if value is None
             else replace(self.scope, event=value, raw=None, is_object=False)
         )
-        self._send(topic, _encoded(scope, value_format), given)
+        self.send(topic, encoded(scope, value_format), given)
         self.line(f"counts[{len(self.writer.outputs)}] += 1")
         self.writer.outputs.append((self.entry.graph.flow.name, self.node.name))
 
-    def link(self) -> None:
-        """Write the event to the link topic in front of this stage, with what later stages mention."""
-        topic = self.entry.link_topics[self.node.name]
-        crossing = {
-            name: self.scope.results.get(name, NOTHING)
-            for name in self.entry.crossing[self.node.name]
-        }
-        pairs = ", ".join(f"{name!r}: {source}" for name, source in crossing.items())
-        crossed = f"{{{pairs}}}" if pairs else NOTHING
-        how = "relink_headers" if self.entry.is_link else "link_headers"
-        stage = "" if self.entry.is_link else f", {self.entry.node.name!r}"
-        event = self.scope.event
-        given = {
-            "key": self._raw_key(),
-            "partition": f"message.partition() % partitions_of({topic!r})",
-            "timestamp": self._raw_timestamp(),
-            "headers": f"{how}(message, {event}, {crossed}{stage})",
-        }
-        value = (
-            f"encode_link({event})" if self.entry.carries_bytes else _encoded(self.scope, "json")
-        )
-        self._send(repr(topic), value, given)
-
-    def _raw_key(self) -> str:
+    def raw_key(self) -> str:
+        """Source of the run's key as the client takes it."""
         return encode(str(self.scope.key)) if self.scope.is_key_set else "message.key()"
 
-    def _raw_timestamp(self) -> str:
+    def raw_timestamp(self) -> str:
+        """Source of the run's event time."""
         return self.scope.timestamp or "message.timestamp()[1]"
 
-    def _send(self, topic: str, value: str, given: Mapping[str, str]) -> None:
+    def send(self, topic: str, value: str, given: Mapping[str, str]) -> None:
+        """Write the call that produces a record."""
         encoded = value
         if "(" in value:  # encoded outside of the inner try, which is only for a full queue
             encoded = self.variable("bytes")
@@ -283,7 +271,7 @@ class StageCode:
             self.line(f"produce_later{call}")
 
 
-def _encoded(scope: Scope, value_format: Format) -> str:
+def encoded(scope: Scope, value_format: Format) -> str:
     """Source of the bytes to write: those that were read, while the event is still what they said."""
     if scope.raw and scope.raw_format == value_format:
         return scope.raw

@@ -4,10 +4,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
+from headrace.runtime.codegen.keyed import takes_senders, write_keyed, write_link, write_results
 from headrace.runtime.codegen.module import Entry, LinePlace, Module, StageFunction
 from headrace.runtime.codegen.scope import Scope
 from headrace.runtime.codegen.stage import StageCode
-from headrace.runtime.contracts.action import InlineAction
+from headrace.runtime.contracts.action import TABLE, InlineAction
 from headrace.runtime.graph import Node
 
 FAILED = "except Exception as error:"
@@ -56,16 +57,26 @@ class Writer:
         self.unwritten: list[tuple[Entry, Node]] = []
         self.place: LinePlace | None = None
         self.schemas: set[str] = set()
+        self.bound: dict[str, str] = {}
+        self.outer = 0
         self.count = 0
 
     def write(self) -> Module:
+        first = self.entries[0]
         name = "run"
-        self.line(f"def {name}(messages):")
-        self.indent += 1
-        self.line("for message in messages:")
-        self.indent += 1
-        self._decode()
-        self.indent = 0
+        if first.is_timed:
+            self.line("def bind(task):")
+        self.outer = self.indent = int(first.is_timed)
+        if first.via == "results":
+            name = "forward"
+            write_results(self, first)
+        else:
+            clock = ", clock" if first.is_timed else ""
+            with (
+                self.block(f"def {name}(messages{clock}):"),
+                self.block("for message in messages:"),
+            ):
+                self._decode()
         handlers = {
             entry.key(handler): self.function(entry, entry.graph.by_name[handler])
             for entry in self.entries
@@ -73,6 +84,8 @@ class Writer:
         }
         while self.unwritten:
             self._write_function(*self.unwritten.pop(0))
+        if first.is_timed:
+            self._bind()
         return Module(
             label=self.label,
             function=name,
@@ -86,7 +99,26 @@ class Writer:
             handlers=handlers,
             routes=tuple(self.routes),
             schemas=frozenset(self.schemas),
+            is_timed=first.is_timed,
+            results_of=first.node.name if first.via == "results" else None,
         )
+
+    def _bind(self) -> None:
+        """The end of `bind`: what the functions need of the task, which closures may be given last, and the functions."""
+        self.indent = 1
+        for name, source in self.bound.items():
+            self.line(f"{name} = {source}")
+        names = [line.split("(")[0][8:] for line in self.lines if line.startswith("    def ")]
+        self.line(f"return {{{', '.join(f'{name!r}: {name}' for name in names)}}}")
+
+    def of_task(self, source: str, hint: str) -> str:
+        """A name for something of the task that the functions are bound to."""
+        for name, known in self.bound.items():
+            if known == source:
+                return name
+        name = self.variable(hint)
+        self.bound[name] = source
+        return name
 
     # ---- lines
 
@@ -181,6 +213,11 @@ class Writer:
     def _read_value(self, skips_tombstones: bool) -> None:
         first = self.entries[0]
         self.line("value = message.value()")
+        if first.is_link and first.is_timed:
+            # Events that are null are written as such: a record without a value is a marker.
+            with self.block("if value is None:"):
+                self.line("clock.mark(message)")
+                self.line("continue")
         if first.is_link and first.carries_bytes:
             self.line("event = decode_link(message)")
             return
@@ -205,7 +242,17 @@ class Writer:
         )
         if entry.is_link:
             scope = self._enter_link(entry, scope)
-            self.stage(entry, entry.node, scope, is_entry=True)
+            sender = ""
+            if entry.node.keyed is not None and takes_senders(entry.node.keyed):
+                with self.at(LinePlace(entry, entry.node, "event", {})):
+                    sender = self.variable("sender")
+                    self.line(f"{sender} = sender_of(message)")
+            self.stage(entry, entry.node, scope, is_entry=True, sender=sender)
+            return
+        if entry.via == "table":
+            with self.at(LinePlace(entry, entry.node, "event", {})):
+                self._keep_time(scope)
+            self.stage(entry, entry.node, scope, is_entry=True, sender=repr(TABLE))
             return
         scope = self._enter_trigger(entry, scope)
         self._mark(entry, entry.node)
@@ -225,11 +272,22 @@ class Writer:
                 timestamp = self.variable("timestamp", "timestamp")
                 self.line(f"{timestamp} = event_time({text})")
                 code.scope = replace(code.scope, timestamp=timestamp, is_timestamp_set=True)
+            if entry.is_timed:
+                code.timestamp()
+                self._keep_time(code.scope)
             if entry.graph.flow.input:
                 code.check_input(entry.graph.flow.input)
             if "trigger.event" in entry.graph.wanted[entry.node.name]:
                 code.scope = code.scope.with_result("trigger.event", "event")
         return code.scope
+
+    def _keep_time(self, scope: Scope) -> None:
+        """Lines that let the watermark go on, and do what is due, before the record is looked at."""
+        timestamp = scope.timestamp or "message.timestamp()[1]"
+        with self.block(f"if {timestamp} > clock.high:"):
+            self.line(f"clock.high = {timestamp}")
+            with self.block(f"if {timestamp} >= clock.due:"):
+                self.line("clock.advance()")
 
     def _enter_link(self, entry: Entry, scope: Scope) -> Scope:
         names = entry.crossing[entry.node.name]
@@ -254,12 +312,21 @@ class Writer:
         *,
         is_entry: bool = False,
         is_function: bool = False,
+        sender: str = "",
     ) -> None:
-        """Write what one stage does with the event of this scope: inline, as a call, or as a record to its link topic."""
+        """Write what one stage does with the event of this scope: inline, as a call, or as a record to its own topic.
+
+        `sender` is the stage that the event comes from: its name, or at an entry the source of it.
+        """
         code = StageCode(self, entry, node, scope)
-        if node.is_linked and not is_entry:
+        if not is_entry and node.is_behind_topic(sender):
             with self.at(code.place):
-                code.link()
+                write_link(code, sender)
+            return
+        if node.keyed is not None:
+            self._mark(entry, node)
+            with self.at(code.place):
+                write_keyed(code, node.keyed, sender if is_entry else repr(sender))
             return
         inputs = entry.graph.inputs[node.name]
         too_deep = self.indent > INDENTS_MAX or self.tries > TRIES_MAX or self.stages > STAGES_MAX
@@ -295,11 +362,11 @@ class Writer:
             scope = scope.with_result(f"results.{node.name}", scope.event)
         targets = [entry.graph.by_name[name] for name in node.out]
         if len(targets) == 1:
-            self.stage(entry, targets[0], scope)
+            self.stage(entry, targets[0], scope, sender=node.name)
             return
         for target in targets:
             with self.attempt():
-                self.stage(entry, target, scope.shared())
+                self.stage(entry, target, scope.shared(), sender=node.name)
 
     # ---- functions
 
@@ -311,9 +378,9 @@ class Writer:
             identifier = "".join(c if c.isalnum() and c.isascii() else "_" for c in node.name)
             wanted = entry.graph.wanted[node.name]
             parameters = {name: self.variable("given", name) for name in sorted(wanted)}
-            if not entry.is_link and entry.source.key is not None:
+            if entry.via == "trigger" and entry.source.key is not None:
                 parameters["key"] = self.variable("key", "key")
-            if not entry.is_link and entry.source.timestamp is not None:
+            if entry.via == "trigger" and entry.source.timestamp is not None:
                 parameters["timestamp"] = self.variable("timestamp", "timestamp")
             self.functions[key] = StageFunction(f"stage_{identifier}_{self.count}", parameters)
             self.unwritten.append((entry, node))
@@ -322,12 +389,13 @@ class Writer:
     def _write_function(self, entry: Entry, node: Node) -> None:
         function = self.functions[entry.key(node.name)]
         given = dict(function.parameters)
-        self.indent = self.tries = self.stages = 0
+        self.tries = self.stages = 0
+        self.indent = self.outer
         self.lines += ["", ""]
         self.line(
             f"def {function.name}(message, event{''.join(f', {p}=None' for p in given.values())}):"
         )
-        self.indent = 1
+        self.indent += 1
         key, timestamp = given.pop("key", None), given.pop("timestamp", None)
         scope = Scope(
             is_owned=False,
@@ -339,6 +407,6 @@ class Writer:
             results=given,
         )
         before = len(self.lines)
-        self.stage(entry, node, scope, is_function=True)
+        self.stage(entry, node, scope, is_function=True, sender=entry.graph.inputs[node.name][0])
         if len(self.lines) == before:
             self.line("pass")

@@ -335,6 +335,14 @@ class KeyedAction(Action, ABC):
         """
         return False
 
+    def shape(self) -> Mapping[str, Any]:
+        """What the stored state looks like, as JSON: state of another shape is refused.
+
+        Settings that may change without harm (a grace, a bound) are left out.
+        """
+        config = self.config.model_dump(mode="json", exclude_defaults=True, fallback=str)
+        return {"action": type(self).__name__, "config": config}
+
     @property
     def delay_ms(self) -> int:
         """How far behind the watermark the event time of a forwarded event can lie."""
@@ -382,10 +390,14 @@ class Fold:
     bins: int = 1
     grace_ms: int = 0
     emit: Literal["updates", "final"] = "updates"
-    early_ms: int | None = None  # with final: also every so often, on the wall clock, for the keys that changed
+    early_ms: int | None = (
+        None  # with final: also every so often, on the wall clock, for the keys that changed
+    )
     close: Literal["event", "wall"] = "event"
     idle_ms: int | None = None  # close all windows after so long without a record
-    ttl_ms: int | None = None  # without windows: forget a key so long after its last record, in event time
+    ttl_ms: int | None = (
+        None  # without windows: forget a key so long after its last record, in event time
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from headrace.runtime.contracts.action import Action, BatchAction, KeyedAction
 from headrace.runtime.errors import FlowError, HeadraceError, Problem
 from headrace.runtime.flow import Flow, Stage, describe_validation, did_you_mean, load_flows
 from headrace.runtime.graph.config_paths import parts_of, path_to
+from headrace.runtime.graph.mentions import paths_of
 from headrace.runtime.graph.model import Graph, Node
 from headrace.runtime.graph.names import unknown_names
 from headrace.runtime.graph.order import find_cycle, reachable, topological_order
@@ -191,17 +192,16 @@ class _Check:
         except HeadraceError as error:
             self.problem(i, f": {error}", "action")
             return
-        action = kind(config)
+        action = kind(config).specialised()
         self.actions[i] = action
         for text in action.problems():
             field = text.partition(":")[0]
             path = (field,) if field in kind.Config.model_fields else ()
             self.problem(i, f" ({stage.action}): {text}", "config", *path)
-        if isinstance(action, BatchAction | KeyedAction):
+        if isinstance(action, BatchAction):
             self.problem(
                 i,
-                f": action '{stage.action}' works on {'batches' if isinstance(action, BatchAction) else 'keyed state'},"
-                " which this version of the engine does not run yet",
+                f": action '{stage.action}' works on batches, which this version of the engine does not run yet",
                 "action",
             )
         if stage.out and action.is_terminal:
@@ -305,6 +305,50 @@ class _Check:
             for path, part in parts_of(node.action.config):
                 for text in unknown_names(part, name, nodes, before):
                     self.problem(node.index, text, "config", *path)
+            if isinstance(node.action, KeyedAction):
+                self._keyed(node, node.action, sources[name])
+        self._ended_runs(nodes, targets, sources)
+
+    def _keyed(self, node: Node, action: KeyedAction, senders: Sequence[str]) -> None:
+        least, most = action.inputs
+        senders = list(dict.fromkeys(senders))
+        if len(senders) < least or (most is not None and len(senders) > most):
+            wanted = f"{least}" if least == most else f"at least {least}"
+            if most is not None and least != most:
+                wanted = f"{least} to {most}"
+            who = _quoted(senders) or "none"
+            self.problem(
+                node.index,
+                f" ({node.stage.action}) takes records of {wanted} stages, found {len(senders)}: {who}",
+                "action",
+            )
+            return
+        for text in action.check_inputs(senders):
+            self.problem(node.index, f" ({node.stage.action}): {text}", "config")
+
+    def _ended_runs(
+        self,
+        nodes: dict[str, Node],
+        targets: dict[str, list[str]],
+        sources: dict[str, list[str]],
+    ) -> None:
+        """Results of many records belong to no single run: stages behind them cannot mention what came before."""
+        for name, node in nodes.items():
+            if not isinstance(node.action, KeyedAction) or node.action.is_per_record:
+                continue
+            before = reachable(sources, sources[name])
+            for later in sorted(reachable(targets, targets[name]) - {name}):
+                for path, part in parts_of(nodes[later].action.config):
+                    for mentioned in sorted(paths_of(part)):
+                        root, _, field = mentioned.partition(".")
+                        if (root == "results" and field in before) or root == "trigger":
+                            self.problem(
+                                nodes[later].index,
+                                f" mentions '{mentioned}', but stage '{name}' ({node.stage.action}) between them makes its results"
+                                " of many records; let it keep what is needed, such as `last(event.x)`",
+                                "config",
+                                *path,
+                            )
 
 
 def _without(names: set[str], targets: dict[str, list[str]]) -> dict[str, list[str]]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from headrace.runtime.contracts.action import Action, TriggerAction
+from headrace.runtime.contracts.action import Action, KeyedAction, TriggerAction
 from headrace.runtime.flow import Flow, Stage
 from headrace.runtime.graph.mentions import is_earlier, paths_of
 
@@ -35,8 +35,21 @@ class Node:
 
     @property
     def is_linked(self) -> bool:
-        """Whether a topic lies in front of this stage."""
+        """Whether the document asks for a topic in front of this stage."""
         return self.stage.link == "topic"
+
+    @property
+    def keyed(self) -> KeyedAction | None:
+        """The action, where it keeps state."""
+        return self.action if isinstance(self.action, KeyedAction) else None
+
+    def repartitions(self, sender: str) -> bool:
+        """Whether what `sender` sends must be brought together by a key first."""
+        return self.keyed is not None and self.keyed.key(sender) is not None
+
+    def is_behind_topic(self, sender: str) -> bool:
+        """Whether a topic lies between `sender` and this stage."""
+        return self.is_linked or self.repartitions(sender)
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -88,12 +101,19 @@ class Graph:
         """The stages that records reach from `start` without crossing a topic, `start` first."""
         found, todo = {start: self.by_name[start]}, [start]
         while todo:
-            for name in self.by_name[todo.pop()].targets:
+            sender = todo.pop()
+            for name in self.by_name[sender].targets:
                 node = self.by_name[name]
-                if name not in found and not node.is_linked:
+                if name not in found and not node.is_behind_topic(sender):
                     found[name] = node
                     todo.append(name)
         return list(found.values())
+
+    def has_topic(self, name: str) -> bool:
+        """Whether records come to a stage through a topic of headrace's own: a link topic or a repartition topic."""
+        node = self.by_name[name]
+        sends = node.keyed is not None and node.keyed.sends
+        return sends or any(node.is_behind_topic(sender) for sender in self.inputs[name])
 
     @property
     def triggers(self) -> Iterator[Node]:

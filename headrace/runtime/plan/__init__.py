@@ -1,13 +1,22 @@
 """What a flow compiles to: sub-topologies, topics and stores."""
 
 from headrace.runtime.plan.build import DEFAULT_PREFIX, build_plan
-from headrace.runtime.plan.model import Plan, PlannedSource, PlannedTopic, SubTopology
+from headrace.runtime.plan.model import (
+    Plan,
+    PlannedSource,
+    PlannedStore,
+    PlannedTopic,
+    SubTopology,
+    Via,
+)
 
 __all__ = [
     "DEFAULT_PREFIX",
     "Plan",
     "PlannedSource",
+    "PlannedStore",
     "PlannedTopic",
     "SubTopology",
+    "Via",
     "build_plan",
 ]

@@ -1,13 +1,20 @@
 """Fusion: which stages run in one task, and which topics the flow needs in between."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import re2
 
 from headrace.runtime.contracts.action import InlineAction, TriggerAction
 from headrace.runtime.flow.model import slug
 from headrace.runtime.graph import Graph, Node
-from headrace.runtime.plan.model import Plan, PlannedSource, PlannedTopic, SubTopology
+from headrace.runtime.plan.model import (
+    Plan,
+    PlannedSource,
+    PlannedStore,
+    PlannedTopic,
+    SubTopology,
+    Via,
+)
 
 DEFAULT_PREFIX = "headrace"
 
@@ -16,19 +23,21 @@ def build_plan(graph: Graph, prefix: str = DEFAULT_PREFIX) -> Plan:
     """The plan of a checked flow; the same for the same flow, always."""
     flow = graph.flow
     link_topics = {
-        node.name: f"{prefix}.{flow.slug}.{node.stage.slug}.link"
+        node.name: f"{prefix}.{flow.slug}.{node.stage.slug}.{_via(graph, node)}"
         for node in graph.nodes
-        if node.is_linked
+        if graph.has_topic(node.name)
     }
     needs_dead_letters = any(node.on_error == "dead_letter" for node in graph.nodes)
     dead_letter_topic = f"{prefix}.{flow.slug}.dead-letters" if needs_dead_letters else None
     subs = _sub_topologies(graph, link_topics)
+    stores = _stores(graph, subs, prefix)
     return Plan(
         graph=graph,
         prefix=prefix,
         group=f"{prefix}.{slug(flow.group) if flow.group else flow.slug}",
         sub_topologies=subs,
-        topics=_topics(graph, link_topics, dead_letter_topic),
+        topics=(*_topics(graph, link_topics, dead_letter_topic), *_changelogs(stores)),
+        stores=stores,
         link_topics=link_topics,
         crossing={
             name: tuple(sorted(_crossing(graph, graph.by_name[name]))) for name in link_topics
@@ -49,7 +58,8 @@ def _sub_topologies(graph: Graph, link_topics: dict[str, str]) -> tuple[SubTopol
     members = {node.name: {node.name} for node in graph.nodes}
     for node in graph.nodes:
         for target in node.targets:
-            if not graph.by_name[target].is_linked and members[target] is not members[node.name]:
+            is_fused = not graph.by_name[target].is_behind_topic(node.name)
+            if is_fused and members[target] is not members[node.name]:
                 members[node.name] |= members[target]
                 for name in members[target]:
                     members[name] = members[node.name]
@@ -64,27 +74,33 @@ def _sub_topologies(graph: Graph, link_topics: dict[str, str]) -> tuple[SubTopol
             SubTopology(
                 id=len(subs),
                 sources=tuple(
-                    _source(other, link_topics)
-                    for other in fused
-                    if other.is_trigger or other.is_linked
+                    source for other in fused for source in _sources(graph, other, link_topics)
                 ),
                 stages=tuple(other.name for other in fused),
                 sinks=tuple(_sinks(graph, fused, link_topics)),
+                keyed=tuple(other.name for other in fused if other.keyed is not None),
             )
         )
     return tuple(subs)
 
 
-def _source(node: Node, link_topics: dict[str, str]) -> PlannedSource:
-    if node.is_linked:
-        return PlannedSource(
-            stage=node.name, topics=(link_topics[node.name],), pattern=None, is_link=True
-        )
-    assert isinstance(node.action, TriggerAction)
-    source = node.action.source()
-    return PlannedSource(
-        stage=node.name, topics=source.topics, pattern=source.pattern, is_link=False
-    )
+def _via(graph: Graph, node: Node) -> Via:
+    """What kind of topic lies in front of a stage."""
+    sends = node.keyed is not None and node.keyed.sends
+    is_keyed = sends or any(node.repartitions(sender) for sender in graph.inputs[node.name])
+    return "repartition" if is_keyed else "link"
+
+
+def _sources(graph: Graph, node: Node, link_topics: dict[str, str]) -> Iterator[PlannedSource]:
+    if node.name in link_topics:
+        topic = link_topics[node.name]
+        yield PlannedSource(stage=node.name, topics=(topic,), pattern=None, via=_via(graph, node))
+    if isinstance(node.action, TriggerAction):
+        source = node.action.source()
+        yield PlannedSource(stage=node.name, topics=source.topics, pattern=source.pattern)
+    table = node.keyed.table() if node.keyed is not None else None
+    if table is not None and not table.is_global:
+        yield PlannedSource(stage=node.name, topics=(table.topic,), pattern=None, via="table")
 
 
 def _sinks(graph: Graph, nodes: list[Node], link_topics: dict[str, str]) -> dict[str, None]:
@@ -92,7 +108,15 @@ def _sinks(graph: Graph, nodes: list[Node], link_topics: dict[str, str]) -> dict
     for node in nodes:
         if isinstance(node.action, InlineAction):
             found.update(dict.fromkeys(sink.text for sink in node.action.sinks()))
-        found.update({link_topics[t]: None for t in node.targets if graph.by_name[t].is_linked})
+        if node.keyed is not None and node.keyed.late_topic:
+            found[node.keyed.late_topic] = None
+        found.update(
+            {
+                link_topics[target]: None
+                for target in node.targets
+                if graph.by_name[target].is_behind_topic(node.name)
+            }
+        )
     return found
 
 
@@ -119,14 +143,18 @@ def _topics(
         )
         for text, stages in sources.items()
     ]
+    found += _tables(graph)
     for stage, topic in link_topics.items():
+        via = _via(graph, graph.by_name[stage])
         found.append(
             PlannedTopic(
                 name=topic,
                 text=topic,
-                role="link",
+                role="repartition" if via == "repartition" else "link",
                 stages=(stage,),
-                reason=f"stage '{stage}' asks for a topic in front of it (link: topic)",
+                reason=f"brings the records of one key of stage '{stage}' together"
+                if via == "repartition"
+                else f"stage '{stage}' asks for a topic in front of it (link: topic)",
             )
         )
     for (topic_name, text), stages in sinks.items():
@@ -139,6 +167,17 @@ def _topics(
                 reason=f"written by {_quoted(stages)}",
             )
         )
+    found += [
+        PlannedTopic(
+            name=node.keyed.late_topic,
+            text=node.keyed.late_topic,
+            role="late",
+            stages=(node.name,),
+            reason=f"records that come too late for stage '{node.name}'",
+        )
+        for node in graph.nodes
+        if node.keyed is not None and node.keyed.late_topic
+    ]
     if dead_letter_topic:
         failing = [node.name for node in graph.nodes if node.on_error == "dead_letter"]
         found.append(
@@ -151,6 +190,51 @@ def _topics(
             )
         )
     return tuple(found)
+
+
+def _tables(graph: Graph) -> Iterator[PlannedTopic]:
+    read: dict[str, list[str]] = {}
+    for node in graph.nodes:
+        table = node.keyed.table() if node.keyed is not None else None
+        if table is not None:
+            read.setdefault(table.topic, []).append(node.name)
+    for topic, stages in read.items():
+        yield PlannedTopic(
+            name=topic,
+            text=topic,
+            role="table",
+            stages=tuple(stages),
+            reason=f"read as a table by {_quoted(stages)}",
+        )
+
+
+def _stores(graph: Graph, subs: tuple[SubTopology, ...], prefix: str) -> tuple[PlannedStore, ...]:
+    found = []
+    for sub in subs:
+        for name in sub.keyed:
+            node = graph.by_name[name]
+            assert node.keyed is not None
+            found.append(
+                PlannedStore(
+                    stage=name,
+                    changelog=f"{prefix}.{graph.flow.slug}.{node.stage.slug}.changelog",
+                    sub_topology=sub.id,
+                    shape=node.keyed.shape(),
+                    text=f"{node.stage.action} {node.keyed.summary()}".strip(),
+                )
+            )
+    return tuple(found)
+
+
+def _changelogs(stores: tuple[PlannedStore, ...]) -> Iterator[PlannedTopic]:
+    for store in stores:
+        yield PlannedTopic(
+            name=store.changelog,
+            text=store.changelog,
+            role="changelog",
+            stages=(store.stage,),
+            reason=f"holds the state of stage '{store.stage}', to restore it from",
+        )
 
 
 def _reader(graph: Graph) -> Callable[[str | None], bool]:

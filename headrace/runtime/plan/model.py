@@ -1,11 +1,14 @@
 """The plan as data: frozen, deterministic, and knowing nothing of execution."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from functools import cached_property
+from typing import Any, Literal
 
 from headrace.runtime.graph import Graph
 
-Role = Literal["source", "link", "sink", "dead_letter"]
+Role = Literal["source", "table", "link", "repartition", "changelog", "sink", "late", "dead_letter"]
+Via = Literal["trigger", "link", "repartition", "table"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,17 +27,22 @@ class PlannedTopic:
 
     @property
     def is_internal(self) -> bool:
-        return self.role in ("link", "dead_letter")
+        return self.role in ("link", "repartition", "changelog", "dead_letter")
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedSource:
-    """Where records enter a sub-topology: at a trigger, or at a stage behind its link topic."""
+    """Where records enter a sub-topology: at a trigger, at a stage behind a topic of its own, or at one that reads a table."""
 
     stage: str
     topics: tuple[str, ...]
     pattern: str | None
-    is_link: bool
+    via: Via = "trigger"
+
+    @property
+    def is_link(self) -> bool:
+        """Whether headrace itself writes the topic."""
+        return self.via in ("link", "repartition")
 
     @property
     def text(self) -> str:
@@ -49,11 +57,31 @@ class SubTopology:
     sources: tuple[PlannedSource, ...]
     stages: tuple[str, ...]
     sinks: tuple[str, ...]
+    keyed: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What tasks and markers call it: stays the same while stages are added behind it."""
+        return self.sources[0].stage if self.sources else self.stages[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedStore:
+    """The state of one keyed stage: per task a region of the store, and a partition of the changelog topic.
+
+    `shape` tells what is in it; a worker refuses state of another shape. `follows` is the sub-topology whose partitions it has.
+    """
+
+    stage: str
+    changelog: str
+    sub_topology: int
+    shape: Mapping[str, Any]
+    text: str
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One flow, compiled. `stores` is empty as long as no stage keeps state."""
+    """One flow, compiled. `link_topics` are the topics in front of stages, per stage: link topics and repartition topics."""
 
     graph: Graph
     prefix: str
@@ -64,8 +92,26 @@ class Plan:
     crossing: dict[str, tuple[str, ...]]
     dead_letter_topic: str | None
     warnings: tuple[str, ...] = ()
-    stores: tuple[str, ...] = field(default=())
+    stores: tuple[PlannedStore, ...] = field(default=())
 
     @property
     def name(self) -> str:
         return self.graph.flow.name
+
+    @cached_property
+    def upstreams(self) -> Mapping[str, tuple[SubTopology, ...]]:
+        """Per topic of headrace's own, the sub-topologies that write to it; a stage that sends to itself does not count."""
+        found: dict[str, dict[int, SubTopology]] = {
+            topic: {} for topic in self.link_topics.values()
+        }
+        for sub in self.sub_topologies:
+            for name in sub.stages:
+                for target in self.graph.by_name[name].targets:
+                    if self.graph.by_name[target].is_behind_topic(name):
+                        found[self.link_topics[target]][sub.id] = sub
+        return {topic: tuple(subs.values()) for topic, subs in found.items()}
+
+    @cached_property
+    def is_stateful(self) -> bool:
+        """Whether any stage keeps state, so that tasks and event time matter."""
+        return bool(self.stores)

@@ -50,6 +50,8 @@ class Failures:
         secrets: Collection[str],
     ) -> None:
         self.counts: Counter[tuple[str, str, str]] = Counter()
+        self.bound: Mapping[str, Mapping[str, Any]] = {}
+        """Per module, by its file name, the functions bound to the task whose records are processed."""
         self._broker = broker
         self._clock = clock
         self._produce = produce
@@ -129,7 +131,8 @@ class Failures:
     def _hand_over(self, failure: Failure, frame: FrameType, handler: str) -> None:
         """Give the error to the stage that handles it, as an event of its own."""
         module = self._modules[frame.f_code.co_filename]
-        namespace = self._namespaces[frame.f_code.co_filename]
+        file_name = frame.f_code.co_filename
+        namespace = self.bound.get(file_name) or self._namespaces[file_name]
         function = module.handlers[failure.place.entry.key(handler)]
         local = frame.f_locals
         event = (

@@ -9,14 +9,16 @@ import re2
 
 from headrace.runtime.clock import Clock
 from headrace.runtime.codegen import Entry, Module, entries_of, write_module
+from headrace.runtime.contracts.action import SELF
 from headrace.runtime.contracts.broker import Broker, Message, Producer
 from headrace.runtime.environment import Values
 from headrace.runtime.errors import RecordError
 from headrace.runtime.expression import FUNCTIONS
-from headrace.runtime.plan import Plan
+from headrace.runtime.plan import Plan, SubTopology
 from headrace.runtime.task.failures import Failures
 from headrace.runtime.task.input_schema import compile_schema
-from headrace.runtime.task.records import RECORD_FUNCTIONS
+from headrace.runtime.task.records import RECORD_FUNCTIONS, sender_headers
+from headrace.runtime.task.task import Task
 
 Run = Callable[[Sequence[Message]], None]
 PRODUCE_WAIT_S = 0.1
@@ -86,22 +88,27 @@ class Program:
         topics: Topics,
         visited: Callable[[str, str, str], None] | None = None,
     ) -> None:
-        self._entries = [entry for plan in plans for entry in entries_of(plan)]
+        self._timed: dict[tuple[str, int], list[Entry]] = {}
+        self._entries: list[Entry] = []
+        for plan in plans:
+            self._add_entries(plan)
         self._patterns = {
             id(entry): re2.compile(entry.source.pattern)
-            for entry in self._entries
+            for entry in (*self._entries, *(e for found in self._timed.values() for e in found))
             if entry.source.pattern
         }
         topics_read = {topic for entry in self._entries for topic in entry.source.topics}
         self._only_topic = (
-            topics_read.pop() if len(topics_read) == 1 and not self._patterns else None
+            topics_read.pop()
+            if len(topics_read) == 1 and not self._patterns and not self._timed
+            else None
         )
         self._producer = producer
         self._values = values
         self._topics = topics
         self._visited = visited
         self._functions: dict[str, tuple[Run, ...]] = {}
-        self._compiled: dict[tuple[int, ...], tuple[Run, Module, list[int]]] = {}
+        self._compiled: dict[tuple[int, ...], tuple[Any, Module, list[int]]] = {}
         self.failures = Failures(
             broker=broker,
             clock=clock,
@@ -109,6 +116,60 @@ class Program:
             dead_letter_topics={p.name: p.dead_letter_topic for p in plans if p.dead_letter_topic},
             secrets=values.secret_values,
         )
+
+    def _add_entries(self, plan: Plan) -> None:
+        """Note the places where records enter; those of flows that keep state run per task."""
+        if not plan.is_stateful:
+            self._entries += entries_of(plan)
+            return
+        stages = {name: sub.id for sub in plan.sub_topologies for name in sub.stages}
+        for entry in entries_of(plan):
+            self._timed.setdefault((plan.name, stages[entry.node.name]), []).append(entry)
+
+    # ---- tasks
+
+    def reads(self, flow: str, sub: SubTopology, topic: str) -> bool:
+        """Whether a sub-topology of a flow that keeps state reads a topic."""
+        return any(
+            entry.via != "results" and self._reads(entry, topic)
+            for entry in self._timed.get((flow, sub.id), ())
+        )
+
+    def bind(self, task: Task) -> None:
+        """Give a task the functions that its records go through, and its stages those behind them."""
+        for entry in self._timed[task.flow, task.sub.id]:
+            bind, module = self._timed_module(entry)
+            functions = bind(task)
+            task.bound[module.file_name] = functions
+            if module.results_of is not None:
+                task.stage(module.results_of).bind(functions)
+                continue
+            for partition in task.inputs:
+                if self._reads(entry, partition.topic):
+                    task.runs.setdefault(partition, []).append(functions[module.function])
+
+    def enter(self, task: Task) -> None:
+        """Note whose records are processed next, so that failures find the handlers bound to it."""
+        self.failures.bound = task.bound
+
+    def _timed_module(self, entry: Entry) -> tuple[Callable[[Task], Mapping[str, Any]], Module]:
+        key = (id(entry),)
+        if key not in self._compiled:
+            module = write_module(entry.label, [entry], coverage=self._visited is not None)
+            counts = [0] * len(module.outputs)
+            namespace = self._namespace(module, [entry], counts)
+            exec(module.code, namespace)  # noqa: S102 # our own generated code, with no builtins
+            self.failures.add(module, namespace)
+            self._compiled[key] = (namespace["bind"], module, counts)
+        return self._compiled[key][:2]
+
+    def send(self, topic: str, key: bytes, event: Any, at_ms: int) -> None:
+        """Write an event that a stage sends to itself."""
+        value = orjson.dumps(event)
+        headers = sender_headers(SELF, None)
+        self.produce_later(topic, value, key, -1, None, None, max(at_ms, 0), headers)
+
+    # ---- records of flows without state
 
     def run(self, messages: Sequence[Message]) -> None:
         """Process records, in order per partition. What they lead to is in the producer's queue afterwards.
@@ -119,6 +180,8 @@ class Program:
         if self._only_topic is not None:
             for function in self.functions(self._only_topic):
                 function(messages)
+            return
+        if not self._entries:
             return
         names = [message.topic() for message in messages]
         by_topic: dict[str, list[Message]] = {name: [] for name in names}
@@ -177,7 +240,8 @@ class Program:
             exec(module.code, namespace)  # noqa: S102 # our own generated code, with no builtins
             self.failures.add(module, namespace)
             self._compiled[key] = (namespace[module.function], module, counts)
-        return self._compiled[key][0]
+        function: Run = self._compiled[key][0]
+        return function
 
     def _namespace(self, module: Module, entries: list[Entry], counts: list[int]) -> dict[str, Any]:
         failures = self.failures

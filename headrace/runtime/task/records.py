@@ -13,6 +13,7 @@ OWN = "headrace-"
 RUN = "headrace-run"
 CROSSING = "headrace-crossing"
 TRIGGER = "headrace-trigger"
+SENDER = "headrace-sender"
 BYTES = "headrace-bytes"
 TIMESTAMP_MS_MAX = 253_402_300_799_999  # the end of the year 9999
 
@@ -122,8 +123,12 @@ def header(message: Message, name: str) -> bytes | None:
 
 
 def origin_run(message: Message) -> str:
-    """The identity of the run that a record of a link topic belongs to."""
-    return (header(message, RUN) or b"").decode()
+    """The identity of the run that a record behind a topic of headrace's own belongs to.
+
+    Where no run crosses the topic, such as in front of a window, the record itself begins one.
+    """
+    told = header(message, RUN)
+    return told.decode() if told else run_of(message)
 
 
 def origin_stage(message: Message) -> str:
@@ -156,7 +161,10 @@ def link_headers(
 
 def relink_headers(message: Message, event: Any, crossing: Mapping[str, Any] | None) -> Headers:
     """Headers of a record that crosses a further link topic."""
-    own: Headers = [(RUN, header(message, RUN)), (TRIGGER, header(message, TRIGGER))]
+    own: Headers = [
+        (RUN, origin_run(message).encode()),
+        (TRIGGER, header(message, TRIGGER) or b""),
+    ]
     return _link_headers(message, event, crossing, own)
 
 
@@ -168,6 +176,51 @@ def _link_headers(
     if isinstance(event, bytes):
         own.append((BYTES, b"1"))
     return (plain_headers(message) or []) + own
+
+
+def sender_headers(sender: str, headers: Headers | None) -> Headers:
+    """Headers of a record whose receiver asks which stage sent it."""
+    return [*(headers or ()), (SENDER, sender.encode())]
+
+
+def sender_of(message: Message) -> str:
+    """The stage that sent a record through a topic of headrace's own."""
+    return (header(message, SENDER) or b"").decode()
+
+
+def bytes_headers(event: Any) -> Headers | None:
+    """Headers of a record that carries no run, where events may be bytes."""
+    return [(BYTES, b"1")] if isinstance(event, bytes) else None
+
+
+def key_bytes(key: Any) -> bytes | None:
+    """A key as state knows it."""
+    encoded = encode_key(key)
+    return encoded.encode() if isinstance(encoded, str) else encoded
+
+
+def link_key(key: Any) -> bytes:
+    """The key by which a keyed stage groups.
+
+    Raises:
+        RecordError: it is null.
+    """
+    encoded = key_bytes(key)
+    if encoded is None:
+        no_key()
+    assert encoded is not None
+    return encoded
+
+
+def no_key() -> None:
+    """Refuse a record that a keyed stage cannot group.
+
+    Raises:
+        RecordError: always.
+    """
+    raise RecordError(
+        "the record has no key to group by; give the stage a `key`, or filter such records out"
+    )
 
 
 def encode_link(event: Any) -> bytes | None:
@@ -191,6 +244,7 @@ RECORD_FUNCTIONS: dict[str, Callable[..., Any]] = {
     function.__name__: function
     for function in (
         add_headers,
+        bytes_headers,
         decode_crossing,
         decode_headers,
         decode_key,
@@ -202,7 +256,10 @@ RECORD_FUNCTIONS: dict[str, Callable[..., Any]] = {
         encode_link,
         encode_text,
         event_time,
+        key_bytes,
         link_headers,
+        link_key,
+        no_key,
         origin_offset,
         origin_partition,
         origin_run,
@@ -212,6 +269,8 @@ RECORD_FUNCTIONS: dict[str, Callable[..., Any]] = {
         relink_headers,
         run_key,
         run_of,
+        sender_headers,
+        sender_of,
     )
 }
 """What generated code calls by name, besides the functions of the expression language."""

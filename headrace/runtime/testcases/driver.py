@@ -125,7 +125,12 @@ class Driver:
         self._create(topics or {})
         self._producer: Producer = broker.producer(ProducerSettings(client_id="headrace-test"))
         self._reader = self._open_reader(
-            {topic for plan in self.plans for topic in plan.link_topics.values()}
+            {
+                topic.name
+                for plan in self.plans
+                for topic in plan.topics
+                if topic.role in ("link", "repartition", "changelog") and topic.name
+            }
         )
         try:
             self._start()
@@ -141,7 +146,7 @@ class Driver:
             topic.name
             for plan in self.plans
             for topic in plan.topics
-            if topic.role == "source" and topic.name
+            if topic.role in ("source", "table") and topic.name
         }
         counts = {**dict.fromkeys(sorted(named), self.settings.partitions), **topics}
         self._admin.create(
@@ -176,7 +181,7 @@ class Driver:
             topic.name: None
             for plan in self.plans
             for topic in plan.topics
-            if topic.role == "source" and topic.name
+            if topic.role in ("source", "table") and topic.name
         }
         return tuple(found)
 

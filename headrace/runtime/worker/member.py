@@ -5,10 +5,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from threading import Event
 
 from headrace.runtime.clock import Clock
-from headrace.runtime.contracts.broker import Broker, Reaction, TopicPartition
+from headrace.runtime.contracts.broker import Broker, Message, Reaction, TopicPartition
 from headrace.runtime.environment import Values
 from headrace.runtime.errors import (
     DataLossError,
@@ -16,15 +17,19 @@ from headrace.runtime.errors import (
     HeadraceError,
     RestartError,
     RetriableError,
+    StoreCorruptError,
     TransactionError,
 )
 from headrace.runtime.plan import Plan
 from headrace.runtime.settings import WorkerSettings
 from headrace.runtime.task.commit import Step
+from headrace.runtime.task.stage import NEVER
 from headrace.runtime.worker.batch_size import BatchSize
 from headrace.runtime.worker.expiry import ExpiryWatch
+from headrace.runtime.worker.member_store import MemberStore
 from headrace.runtime.worker.session import Session
 from headrace.runtime.worker.start import StartPositions
+from headrace.runtime.worker.tasks import Tasks
 from headrace.runtime.worker.topics import TopicsInUse
 
 logger = logging.getLogger(__name__)
@@ -33,6 +38,7 @@ FAILURES_MAX = 10
 """Transactions in a row that may fail before the process gives up."""
 PAUSE_S_MAX = 5.0
 ABORT_TIMEOUT_S = 10.0
+RESTORING_WAIT_S = 0.02
 
 
 @dataclass
@@ -71,6 +77,7 @@ class Member:
         values: Values,
         name: str,
         topics: TopicsInUse,
+        folder: Path | None = None,
         reached: Callable[[Step], None] = nothing_watched,
         visited: Callable[[str, str, str], None] | None = None,
     ) -> None:
@@ -90,6 +97,7 @@ class Member:
         self._starts = StartPositions(plans, self._admin, clock)
         self._batch = BatchSize(clock)
         self._expiry = ExpiryWatch(plans, topics, clock)
+        self._store = MemberStore(settings, folder)
         self._new_session = partial(
             Session,
             plans,
@@ -100,6 +108,7 @@ class Member:
             values=values,
             name=name,
             topics=topics,
+            store=self._store,
             listener=self,
             reached=reached,
             visited=visited,
@@ -142,6 +151,9 @@ class Member:
             self._rewind(error)
         except DataLossError as error:
             self._skip_lost(error)
+        except StoreCorruptError as error:
+            self._count_failure(error)
+            self._wipe(error)
         except HeadraceError:
             raise
         except Exception as error:
@@ -164,17 +176,23 @@ class Member:
         now_s = self._clock.monotonic_s()
         if self._dirty_since_s is not None:
             timeout_s = max(0.0, min(timeout_s, self._dirty_since_s + self._interval_s - now_s))
+        if session.tasks is not None:
+            timeout_s = self._before_reading(session.tasks, timeout_s)
         messages = session.consumer.consume(self._batch.records, timeout_s)
+        if messages and session.tasks is not None and session.tasks.is_waiting:
+            messages = self._held_back(session.tasks, messages)
         if messages:
             self._expiry.check(messages)
             session.begin()
             if self._dirty_since_s is None:
                 self._dirty_since_s = self._clock.monotonic_s()
             with self._batch.timed(len(messages)):
-                session.program.run(messages)
+                session.process(messages)
             session.producer.poll(0)
             self.statistics.records_read += len(messages)
             self.statistics.last_record_s = self._clock.monotonic_s()
+        if session.tasks is not None and session.tasks.has_work():
+            self._work(session.tasks)
         if (
             self._dirty_since_s is not None
             and self._clock.monotonic_s() - self._dirty_since_s >= self._interval_s
@@ -182,16 +200,50 @@ class Member:
             self.commit()
         return len(messages)
 
+    def _before_reading(self, tasks: Tasks, timeout_s: float) -> float:
+        """Start tasks whose state has arrived; how long reading may wait for records."""
+        tasks.poll()
+        if tasks.is_waiting:
+            return min(timeout_s, RESTORING_WAIT_S)
+        due_ms = tasks.next_due_ms()
+        if due_ms == NEVER:
+            return timeout_s
+        return max(0.0, min(timeout_s, (due_ms - self._clock.now_ms()) / 1000))
+
+    def _held_back(self, tasks: Tasks, messages: list[Message]) -> list[Message]:
+        """Records whose tasks are ready; the others are read again later."""
+        kept, back = tasks.hold_back(messages)
+        if back:
+            self._session.consumer.pause(back)
+            self._session.consumer.seek(back)
+        return kept
+
+    def _work(self, tasks: Tasks) -> None:
+        """Do what is due without a record."""
+        self._session.begin()
+        if self._dirty_since_s is None:
+            self._dirty_since_s = self._clock.monotonic_s()
+        tasks.work()
+        self._session.producer.poll(0)
+
     def commit(self) -> None:
         """Commit everything that was processed; does nothing when nothing was."""
         if self._dirty_since_s is None:
             return
+        tasks = self._session.tasks
+        is_touched = tasks is not None and tasks.is_touched
+        if tasks is not None and is_touched:
+            self._session.begin()
+            tasks.before_commit()
         positions = {
             partition: offset
             for partition, offset in self._session.positions(self._committed).items()
             if self._committed.get(partition) != offset or partition in self._starts.uncommitted
         }
-        if positions:
+        if is_touched and not positions:
+            # Sent all the same: they are what tells the group's coordinator that this member is alive and owns its tasks.
+            positions = dict(self._committed)
+        if positions or is_touched:
             self._session.begin()
             self._session.commit.run(positions)
             self._committed.update(positions)
@@ -215,6 +267,8 @@ class Member:
         """New partitions begin where the group left them, or where their trigger says."""
         begin = self._starts.find(self._session.consumer, partitions)
         self._committed.update(begin)
+        if self._session.tasks is not None:
+            self._session.tasks.assigned(partitions)
         if self._starts.uncommitted and self._dirty_since_s is None:
             self._dirty_since_s = self._clock.monotonic_s()
         self._note_assignment(self.statistics.assignment.union(partitions))
@@ -238,6 +292,8 @@ class Member:
             )
 
     def _forget(self, partitions: Sequence[TopicPartition]) -> None:
+        if self._session.tasks is not None:
+            self._session.tasks.revoked(partitions)
         for partition in partitions:
             self._committed.pop(partition, None)
             self._starts.uncommitted.discard(partition)
@@ -290,6 +346,16 @@ class Member:
         self.statistics.rejoins += 1
         self._session = self._new_session()
 
+    def _wipe(self, error: StoreCorruptError) -> None:
+        """The store is damaged: begin with an empty one, restored from the changelogs."""
+        logger.error(
+            "group %s: %s; it is wiped and restored from the changelogs", self.group, error
+        )
+        self._dirty_since_s = None
+        self._session.abandon()
+        self._store.wipe()
+        self._rejoin(error)
+
     def _skip_lost(self, error: DataLossError) -> None:
         """Go on behind records that retention deleted, where their trigger allows it."""
         consumer = self._session.consumer
@@ -315,10 +381,12 @@ class Member:
             self.abandon()
             return
         self._session.close()
+        self._store.close()
         self._admin.close()
 
     def abandon(self) -> None:
         """Leave without committing: the open transaction is aborted, its records will be read again. Never raises."""
         self._dirty_since_s = None
         self._session.abandon()
+        self._store.close()
         self._admin.close()

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from headrace.runtime.clock import Clock
 from headrace.runtime.contracts.action import InlineAction
@@ -10,6 +10,7 @@ from headrace.runtime.contracts.broker import (
     Admin,
     Broker,
     ConsumerSettings,
+    Message,
     ProducerSettings,
     RebalanceListener,
     TopicPartition,
@@ -18,10 +19,13 @@ from headrace.runtime.environment import Values
 from headrace.runtime.errors import HeadraceError
 from headrace.runtime.plan import Plan
 from headrace.runtime.settings import WorkerSettings
+from headrace.runtime.state.restore import Restorer
 from headrace.runtime.task.commit import Commit, NoState, Step
 from headrace.runtime.task.program import Program
+from headrace.runtime.worker.member_store import MemberStore
 from headrace.runtime.worker.output_topics import OutputTopics, limited_produce
 from headrace.runtime.worker.purge import LinkPurge
+from headrace.runtime.worker.tasks import Tasks
 from headrace.runtime.worker.topics import TopicsInUse
 
 logger = logging.getLogger(__name__)
@@ -45,6 +49,7 @@ class Session:
         values: Values,
         name: str,
         topics: TopicsInUse,
+        store: MemberStore,
         listener: RebalanceListener,
         reached: Callable[[Step], None],
         visited: Callable[[str, str, str], None] | None,
@@ -87,22 +92,67 @@ class Session:
                     instance_id=name if settings.instance_id else None,
                     protocol=settings.group_protocol,
                     session_timeout_ms=int(settings.session_timeout.total_seconds() * 1000),
+                    assignor=assignor_of(plans),
                     client=settings.client,
                 )
             )
         except BaseException:
             self.producer.close()
             raise
+        self.tasks = (
+            self._make_tasks(plans, settings, broker, admin, clock, name, topics, store)
+            if any(plan.is_stateful for plan in plans)
+            else None
+        )
         self._purge = LinkPurge(admin, plans, clock)
         self.commit = Commit(
             self.producer,
             self.consumer,
-            state=NoState(),
+            state=self.tasks or NoState(),
             is_transactional=self._is_transactional,
             reached=reached,
             release=self._purge.committed,
         )
         self.consumer.subscribe(subscription(plans), listener)
+
+    def _make_tasks(
+        self,
+        plans: Sequence[Plan],
+        settings: WorkerSettings,
+        broker: Broker,
+        admin: Admin,
+        clock: Clock,
+        name: str,
+        topics: TopicsInUse,
+        store: MemberStore,
+    ) -> Tasks:
+        opened = store.open()
+        client_id = f"{plans[0].group}.{name}.restore"
+        return Tasks(
+            plans,
+            program=self.program,
+            producer=self.producer,
+            consumer=self.consumer,
+            store=opened,
+            restorer=Restorer(
+                opened,
+                new_reader=lambda: broker.reader(client_id, settings.client),
+                admin=admin,
+                clock=clock,
+                name=f"headrace {plans[0].group} restore",
+            ),
+            admin=admin,
+            clock=clock,
+            topics=topics,
+            idle_ms=int(settings.idle_after.total_seconds() * 1000),
+            lookup=lambda flow, stage, key: None,
+        )
+
+    def process(self, messages: Sequence[Message]) -> None:
+        """Run records through the flows."""
+        self.program.run(messages)
+        if self.tasks is not None:
+            self.tasks.run(messages)
 
     def begin(self) -> None:
         """Begin a transaction unless one is open."""
@@ -126,6 +176,8 @@ class Session:
         if self.is_begun and self._is_transactional:
             self.producer.abort_transaction(timeout_s)
         self.is_begun = False
+        if self.tasks is not None:
+            self.tasks.abort()
 
     def positions(self, begun: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
         """Where each partition stands: after what was read, or where it begins."""
@@ -134,14 +186,20 @@ class Session:
     def close(self) -> None:
         """Leave the group and close the clients."""
         self.consumer.close()
+        self._close_tasks()
         self.producer.close()
         self._purge.close()
+
+    def _close_tasks(self) -> None:
+        if self.tasks is not None:
+            self.tasks.close()
 
     def abandon(self) -> None:
         """Abort what is open and close the clients, whatever happens. Never raises."""
         steps: list[tuple[str, Callable[[], Any]]] = [
             ("aborting", lambda: self.abort(5.0)),
             ("leaving the group", self.consumer.close),
+            ("ending the restoring", self._close_tasks),
             ("closing the producer", self.producer.close),
             ("ending the purge", self._purge.close),
         ]
@@ -163,6 +221,16 @@ def subscription(plans: Sequence[Plan]) -> list[str]:
                 if source.pattern:
                     names[f"^{source.pattern}"] = None
     return list(names)
+
+
+def assignor_of(plans: Sequence[Plan]) -> Literal["sticky", "range"]:
+    """`range` where a task reads several topics: their partitions of one number must come to one member."""
+    for plan in plans:
+        for sub in plan.sub_topologies:
+            topics = {topic for source in sub.sources for topic in source.topics}
+            if sub.keyed and (len(topics) > 1 or any(source.pattern for source in sub.sources)):
+                return "range"
+    return "sticky"
 
 
 def compression_of(plans: Sequence[Plan]) -> str:

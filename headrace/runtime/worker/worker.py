@@ -174,8 +174,10 @@ class Worker:
             admin.close()
         for group, plans in groups.items():
             name = self.settings.instance_id
+            folder = self.settings.state_dir / group / (name or "")
             if name is None:
-                name = self._slots.enter_context(Slot(self.settings.state_dir, group)).name
+                slot = self._slots.enter_context(Slot(self.settings.state_dir, group))
+                name, folder = slot.name, slot.folder
             member = Member(
                 plans,
                 settings=self.settings,
@@ -184,6 +186,7 @@ class Worker:
                 values=self._values,
                 name=name,
                 topics=topics,
+                folder=folder,
                 reached=self._reached,
             )
             self._members.append(member)

@@ -1,0 +1,275 @@
+"""The accumulators of a fold in one task: per bin of event time and key, committed ones in the store, changed ones in memory."""
+
+from collections.abc import Callable, Iterable, Iterator
+from copy import deepcopy
+from heapq import merge
+from typing import Any
+
+from headrace.runtime.contracts.store import Store
+from headrace.runtime.state.codec import decode, encode, expiry_of
+from headrace.runtime.state.layout import (
+    ACCUMULATOR,
+    MOMENT,
+    Changes,
+    accumulator_key,
+    end_of,
+    expand,
+    expired,
+)
+
+CACHED_MAX = 200_000
+"""Accumulators that a stage keeps in memory per task beside those of the open transaction."""
+SWEEP_MAX = 2_000
+Accumulator = list[Any]
+
+
+class Bins:
+    """Accumulators by bin and key.
+
+    `live` holds what changed since the last commit; generated code looks into it and puts into it. `cached` holds
+    committed accumulators. A bin that is `resident` was begun while this process looked on, and is in the cache as a whole, so
+    that it is walked through without reading the store. `stored` are the bins that have entries in the store. Without bins
+    there is one, bin 0, whose changes are in `without_bins`, always the same dictionary.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        region: bytes,
+        initial: Callable[[], Accumulator],
+        *,
+        now_ms: Callable[[], int],
+        ttl_ms: int | None,
+        has_bins: bool,
+    ) -> None:
+        self.without_bins: dict[bytes, Accumulator] = {}
+        self.live: dict[int, dict[bytes, Accumulator]] = {}
+        if not has_bins:
+            self.live[0] = self.without_bins
+        self._store = store
+        self._region = region
+        self._initial = initial
+        self._now_ms = now_ms
+        self._ttl_ms = ttl_ms
+        self.copy_of: Callable[[Accumulator], Accumulator]
+        self.copy_of = deepcopy if any(isinstance(v, list | dict) for v in initial()) else list
+        self._cached: dict[int, dict[bytes, Accumulator]] = {}
+        self._cached_count = 0
+        self._resident: set[int] = set()
+        self.stored = self._find_stored()
+        self._records: list[tuple[bytes, bytes | None]] = []
+        self._dropped: dict[int, list[bytes] | None] = {}
+        self._stale: list[bytes] = []
+
+    def _find_stored(self) -> set[int]:
+        """The bins of the store, found by stepping from each one to the next."""
+        prefix = self._region + ACCUMULATOR
+        found = set[int]()
+        start = prefix
+        while True:
+            first = next(iter(self._store.range(start, end_of(prefix))), None)
+            if first is None:
+                return found
+            bin_ms = MOMENT.unpack_from(first[0], len(prefix))[0]
+            found.add(bin_ms)
+            start = prefix + MOMENT.pack(bin_ms + 1)
+
+    @property
+    def known(self) -> Iterable[int]:
+        """The bins that hold anything."""
+        return self.stored.union(start for start, changed in self.live.items() if changed)
+
+    def load(self, start: int, key: bytes) -> Accumulator:
+        """An accumulator to change: a copy of the committed one, or a new one. The caller puts it into `live`."""
+        found = self.committed_one(start, key)
+        return self._initial() if found is None else self.copy_of(found)
+
+    def committed_one(self, start: int, key: bytes) -> Accumulator | None:
+        """The accumulator as it was committed; not to be changed."""
+        cached = self._cached.get(start)
+        if cached is not None:
+            found = cached.get(key)
+            if found is not None:
+                return found
+        if start not in self.stored or start in self._resident:
+            return None
+        data = self._store.get(self._region + accumulator_key(start, key))
+        if data is None or self._is_expired(data):
+            return None
+        return decode(data)  # type: ignore[no-any-return] # accumulators are lists
+
+    def current(self, start: int, key: bytes) -> Accumulator | None:
+        """The accumulator with its uncommitted changes; not to be changed."""
+        changed = self.live.get(start)
+        found = changed.get(key) if changed else None
+        return self.committed_one(start, key) if found is None else found
+
+    def walk(self, start: int, after: bytes | None) -> Iterator[tuple[bytes, Accumulator]]:
+        """The current accumulators of a bin in the order of their keys, from behind `after` on."""
+        live = self.live.get(start, {})
+        keys = sorted(key for key in live if after is None or key > after)
+        changed = ((key, live[key]) for key in keys)
+        if start not in self.stored:
+            return changed
+        committed = self._committed(start, after)
+        both = merge(
+            changed, committed, key=lambda pair: pair[0]
+        )  # of equal keys, the changed one first
+        return _first_of_each(both)
+
+    def _committed(self, start: int, after: bytes | None) -> Iterator[tuple[bytes, Accumulator]]:
+        if start in self._resident:
+            cached = self._cached[start]
+            for key in sorted(key for key in cached if after is None or key > after):
+                yield key, cached[key]
+            return
+        prefix = self._region + accumulator_key(start, b"")
+        begin = prefix if after is None else prefix + after + b"\0"
+        for found, data in self._store.range(begin, end_of(prefix)):
+            if not self._is_expired(data):
+                yield found[len(prefix) :], decode(data)
+
+    def _is_expired(self, data: bytes) -> bool:
+        expires_ms = expiry_of(data) if self._ttl_ms is not None else None
+        return expires_ms is not None and expires_ms <= self._now_ms()
+
+    # ---- the end of a bin
+
+    def drop(self, start: int, budget: int) -> int:
+        """Delete at most `budget` accumulators of a bin with the next commit; what was used of the budget.
+
+        The bin is gone when less than the budget was used.
+        """
+        self.live.pop(start, None)
+        if start in self._dropped:
+            return budget if self._dropped[start] is None else 0
+        if start not in self.stored:
+            return 0
+        cached = self._uncache(start)
+        if start in self._resident:
+            self._resident.discard(start)
+            keys = list(cached)
+            if len(keys) < budget:
+                self._dropped[start] = keys
+                return len(keys)
+        prefix = self._region + accumulator_key(start, b"")
+        keys = []
+        for found, _ in self._store.range(prefix, end_of(prefix)):
+            keys.append(found[len(prefix) :])
+            if len(keys) >= budget:
+                self._dropped[start] = None
+                self._records += [(accumulator_key(start, key), None) for key in keys]
+                return budget
+        self._dropped[start] = keys
+        return len(keys)
+
+    # ---- the commit
+
+    def records(self) -> list[tuple[bytes, bytes | None]]:
+        """The changelog records of everything changed since the last commit; asked for once per commit."""
+        records = self._records
+        for start, keys in self._dropped.items():
+            if keys is not None:
+                prefix = accumulator_key(start, b"")
+                records += [(prefix + key, None) for key in keys]
+        if self._ttl_ms is not None:
+            self._sweep(records)
+        expires_ms = None if self._ttl_ms is None else max(self._now_ms(), 0) + self._ttl_ms
+        for start, changed in self.live.items():
+            prefix = accumulator_key(start, b"")
+            if expires_ms is None:
+                records += [(prefix + key, encode(value)) for key, value in changed.items()]
+            else:
+                records += [
+                    (prefix + key, encode(value, expires_ms)) for key, value in changed.items()
+                ]
+        return records
+
+    def _sweep(self, records: list[tuple[bytes, bytes | None]]) -> None:
+        for index, entry in list(expired(self._store, self._region, self._now_ms(), SWEEP_MAX)):
+            self._stale.append(index)
+            if entry is None:
+                continue
+            start, key = MOMENT.unpack_from(entry, 1)[0], entry[1 + MOMENT.size :]
+            if key not in self.live.get(start, {}):
+                records.append((entry, None))
+            if start in self._cached and self._cached[start].pop(key, None) is not None:
+                self._cached_count -= 1
+
+    def add_changes(self, changes: Changes) -> None:
+        """What the commit means for the store."""
+        changes.deletes.extend(self._region + index for index in self._stale)
+        region = self._region
+        if self._ttl_ms is None:
+            for key, value in self._records:
+                if value is None:
+                    changes.deletes.append(region + key)
+                else:
+                    changes.puts.append((region + key, value))
+            return
+        for key, value in self._records:
+            expand(region, key, value, changes)
+
+    def committed(self) -> None:
+        """The changes are in the store."""
+        for start, keys in self._dropped.items():
+            if keys is not None:
+                self.stored.discard(start)
+        for start, changed in self.live.items():
+            if not changed:
+                continue
+            if start not in self.stored:
+                self.stored.add(start)
+                self._resident.add(start)
+                self._cached[start] = {}
+            cached = self._cached.setdefault(start, {})
+            before = len(cached)
+            cached.update(changed)
+            self._cached_count += len(cached) - before
+        if self._cached_count > CACHED_MAX:
+            self._shrink()
+        self._forget()
+
+    def _shrink(self) -> None:
+        """Forget the cache of the oldest bins, or half of the only one."""
+        for start in sorted(self._cached):
+            if self._cached_count <= CACHED_MAX // 2:
+                return
+            self._resident.discard(start)
+            if len(self._cached) > 1:
+                self._uncache(start)
+                continue
+            cached = self._cached[start]
+            for key in list(cached)[: len(cached) // 2]:
+                del cached[key]
+            self._cached_count = len(cached)
+
+    def _uncache(self, start: int) -> dict[bytes, Accumulator]:
+        cached = self._cached.pop(start, {})
+        self._cached_count -= len(cached)
+        return cached
+
+    def abort(self) -> None:
+        """Everything is as it was at the last commit."""
+        for start in self._dropped:  # their cache is gone, their entries are not
+            self._resident.discard(start)
+        self._forget()
+
+    def _forget(self) -> None:
+        if 0 in self.live and self.live[0] is self.without_bins:
+            self.without_bins.clear()
+        else:
+            self.live.clear()
+        self._dropped = {}
+        self._stale = []
+        self._records = []
+
+
+def _first_of_each(
+    pairs: Iterator[tuple[bytes, Accumulator]],
+) -> Iterator[tuple[bytes, Accumulator]]:
+    before: bytes | None = None
+    for key, value in pairs:
+        if key != before:
+            yield key, value
+        before = key

@@ -1,0 +1,171 @@
+"""What one keyed stage keeps in one task: committed entries in the store, changes since then in memory."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from headrace.runtime.contracts.store import Store
+from headrace.runtime.state.codec import decode, encode, expiry_of
+from headrace.runtime.state.layout import (
+    MOMENT,
+    TIMER,
+    Changes,
+    checkpoint,
+    expand,
+    expired,
+)
+
+CACHE_MAX = 100_000
+"""Decoded entries that a stage keeps in memory per task beside those of the open transaction."""
+SWEEP_MAX = 2_000
+"""Expired entries that one commit removes at most."""
+MISSING: Final = object()
+
+
+class StageState:
+    """Entries by their key without the region (`layout`), as Python values. Belongs to the member's thread.
+
+    What is put counts at once for this task, and for everybody else with the commit: `records` go to the changelog inside
+    of the transaction, `changes` to the store after it. `abort` forgets them.
+
+    Args:
+        now_ms: the clock of expiries: what expires at or before it is gone.
+    """
+
+    def __init__(self, store: Store, region: bytes, now_ms: Callable[[], int]) -> None:
+        self.store = store
+        self.region = region
+        self._now_ms = now_ms
+        self._changed: dict[bytes, Any] = {}
+        self._expiries: dict[bytes, int] = {}
+        self._cache: dict[bytes, Any] = {}
+        self._stale: list[bytes] = []
+        self._records: list[tuple[bytes, bytes | None]] = []
+
+    # ---- entries
+
+    def get(self, entry: bytes) -> Any:
+        """The value, or None where there is none or it has expired."""
+        value = self._changed.get(entry, MISSING)
+        if value is not MISSING:
+            expires_ms = self._expiries.get(entry)
+            return value if expires_ms is None or expires_ms > self._now_ms() else None
+        value = self._cache.get(entry, MISSING)
+        if value is not MISSING:
+            return value
+        return self._read(entry, self.store.get(self.region + entry))
+
+    def _read(self, entry: bytes, data: bytes | None) -> Any:
+        if data is None:
+            return None
+        if entry[:1] == TIMER:
+            due_ms = self._cache[entry] = MOMENT.unpack(data)[0]
+            return due_ms
+        expires_ms = expiry_of(data)
+        if expires_ms is None:
+            value = self._cache[entry] = decode(data)
+            return value
+        return decode(data) if expires_ms > self._now_ms() else None
+
+    def put(self, entry: bytes, value: Any, expires_ms: int | None = None) -> None:
+        """Store a value; None deletes."""
+        self._changed[entry] = value
+        if expires_ms is not None:
+            self._expiries[entry] = expires_ms
+        elif self._expiries:
+            self._expiries.pop(entry, None)
+
+    def range(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, Any]]:
+        """Entries with `start` <= key < `end`, in order. Changes made meanwhile may or may not be seen."""
+        size = len(self.region)
+        stored = self.store.range(self.region + start, self.region + end)
+        changed = sorted(entry for entry in self._changed if start <= entry < end)
+        i = 0
+        for found, data in stored:
+            entry = found[size:]
+            while i < len(changed) and changed[i] < entry:
+                yield from self._one(changed[i])
+                i += 1
+            if i < len(changed) and changed[i] == entry:
+                yield from self._one(entry)
+                i += 1
+                continue
+            value = self._read(entry, data)
+            if value is not None:
+                yield entry, value
+        for entry in changed[i:]:
+            yield from self._one(entry)
+
+    def _one(self, entry: bytes) -> Iterator[tuple[bytes, Any]]:
+        value = self.get(entry)
+        if value is not None:
+            yield entry, value
+
+    def forget_index(self, index: bytes) -> None:
+        """Delete a derived entry with the next commit; the changelog knows nothing of it."""
+        self._stale.append(index)
+
+    # ---- the commit
+
+    def records(self, *, sweeps: bool = False) -> list[tuple[bytes, bytes | None]]:
+        """The changelog records of everything changed since the last commit; asked for once per commit.
+
+        With `sweeps` also tombstones of entries that have expired.
+        """
+        if sweeps:
+            self._sweep()
+        written: list[tuple[bytes, bytes | None]] = []
+        for entry, value in self._changed.items():
+            if value is None:
+                if self.store.get(self.region + entry) is not None:
+                    written.append((entry, None))
+            elif entry[:1] == TIMER:
+                written.append((entry, MOMENT.pack(value)))
+            else:
+                written.append((entry, encode(value, self._expiries.get(entry))))
+        self._records = written
+        return written
+
+    def _sweep(self) -> None:
+        for index, entry in list(expired(self.store, self.region, self._now_ms(), SWEEP_MAX)):
+            self._stale.append(index)
+            if entry is not None and entry not in self._changed:
+                self._changed[entry] = None
+
+    def changes(self, offset: int | None) -> Changes:
+        """What the commit means for the store; `offset` is where the changelog stands after it, if anything was written."""
+        changes = Changes([], [self.region + index for index in self._stale])
+        for key, value in self._records:
+            expand(self.region, key, value, changes)
+        if offset is not None:
+            changes.puts.append(checkpoint(self.region, offset))
+        return changes
+
+    def committed(self) -> None:
+        """The changes are in the store."""
+        cache = self._cache
+        for entry, value in self._changed.items():
+            if value is None or entry in self._expiries:
+                cache.pop(entry, None)
+            else:
+                cache[entry] = value
+        if len(cache) > CACHE_MAX:
+            for entry in list(cache)[: len(cache) // 2]:
+                del cache[entry]
+        self._forget()
+
+    def abort(self) -> None:
+        """Everything is as it was at the last commit."""
+        self._forget()
+
+    def _forget(self) -> None:
+        self._changed.clear()
+        self._expiries.clear()
+        self._stale.clear()
+        self._records = []
+
+    @property
+    def changed_timers(self) -> Iterator[tuple[bytes, int]]:
+        """Timers set since the last commit."""
+        for entry, due in self._changed.items():
+            if entry[:1] == TIMER and due is not None:
+                yield entry, due

@@ -1,0 +1,457 @@
+"""The tasks of a member: which there are, what they process, and their part in the commit."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from headrace.runtime.clock import Clock
+from headrace.runtime.contracts.action import KeyedAction
+from headrace.runtime.contracts.broker import (
+    Admin,
+    Consumer,
+    Message,
+    Producer,
+    TopicPartition,
+)
+from headrace.runtime.contracts.store import Store
+from headrace.runtime.errors import FlowError, Problem, RestartError
+from headrace.runtime.plan import Plan, PlannedStore, SubTopology
+from headrace.runtime.state.layout import Changes, checkpoint_of, region_of, store_number
+from headrace.runtime.state.restore import Replica, Restorer
+from headrace.runtime.task.fold_stage import FoldStage
+from headrace.runtime.task.keyed_stage import SHAPE, KeyedStage
+from headrace.runtime.task.program import Program
+from headrace.runtime.task.stage import NEVER, TaskStage
+from headrace.runtime.task.task import Task, delay_of
+from headrace.runtime.worker.markers import Markers
+from headrace.runtime.worker.topics import TopicsInUse
+
+logger = logging.getLogger(__name__)
+
+TaskId = tuple[str, int, int]
+"""Flow, number of the sub-topology, partition number."""
+WORK_MAX = 20_000
+"""Results of closed windows that are sent on between two batches."""
+
+
+class Tasks:
+    """Makes tasks when partitions come, and forgets them when they go. Belongs to the member's thread.
+
+    Args:
+        lookup: the row of a flow's stage's global table, by flow, stage and key.
+    """
+
+    def __init__(
+        self,
+        plans: Sequence[Plan],
+        *,
+        program: Program,
+        producer: Producer,
+        consumer: Consumer,
+        store: Store,
+        restorer: Restorer,
+        admin: Admin,
+        clock: Clock,
+        topics: TopicsInUse,
+        idle_ms: int,
+        lookup: Callable[[str, str, bytes], Any],
+    ) -> None:
+        self._plans = {plan.name: plan for plan in plans if plan.is_stateful}
+        self._program = program
+        self._producer = producer
+        self._consumer = consumer
+        self._store = store
+        self._restorer = restorer
+        self._admin = admin
+        self._clock = clock
+        self._topics = topics
+        self._idle_ms = idle_ms
+        self._lookup = lookup
+        self._tasks: dict[TaskId, Task] = {}
+        self._by_input: dict[TopicPartition, list[Task]] = {}
+        self._waiting: dict[TaskId, set[TopicPartition]] = {}
+        self._assigned: set[TopicPartition] = set()
+        self._touched: dict[TaskId, Task] = {}
+        self._read_at_ms: dict[TopicPartition, int] = {}
+        self._offsets: dict[TopicPartition, int] = {}
+        self._written: set[TopicPartition] = set()
+        self._markers = Markers(self._plans.values(), topics.partitions, self._write)
+        self.late: Counter[tuple[str, str]] = Counter()
+
+    # ---- partitions
+
+    def assigned(self, partitions: Collection[TopicPartition]) -> None:
+        """Make the tasks of new partitions; those whose state must be restored first get no records until then."""
+        self._assigned.update(partitions)
+        now_ms = self._clock.now_ms()
+        made: list[Task] = []
+        for partition in partitions:
+            self._read_at_ms[partition] = now_ms
+            for plan, sub in self._subs(partition):
+                task = self._task(plan, sub, partition.partition, made)
+                task.quiet_since_ms = now_ms
+                upstreams = plan.upstreams.get(partition.topic)
+                names = None if upstreams is None else [up.name for up in upstreams]
+                task.add_input(partition, names)
+                self._by_input.setdefault(partition, []).append(task)
+        self._restore(made)
+        self._start_ready()
+        paused = self.paused()
+        if paused:
+            self._consumer.pause(paused)
+
+    def _subs(self, partition: TopicPartition) -> Iterable[tuple[Plan, SubTopology]]:
+        for plan in self._plans.values():
+            for sub in plan.sub_topologies:
+                if self._program.reads(plan.name, sub, partition.topic):
+                    yield plan, sub
+
+    def _task(self, plan: Plan, sub: SubTopology, partition: int, made: list[Task]) -> Task:
+        task_id = (plan.name, sub.id, partition)
+        task = self._tasks.get(task_id)
+        if task is None:
+            task = self._tasks[task_id] = Task(plan.name, sub, partition)
+            made.append(task)
+        return task
+
+    def _restore(self, tasks: Iterable[Task]) -> None:
+        """Ask for the state of tasks that is not here yet."""
+        replicas = {
+            replica.changelog: (task, replica) for task in tasks for replica in self.replicas(task)
+        }
+        if not replicas:
+            for task in tasks:
+                self._waiting[_id(task)] = set()
+            return
+        ends = self._admin.ends(replicas)
+        to_restore: list[Replica] = []
+        for task in tasks:
+            self._waiting[_id(task)] = set()
+        for changelog, (task, replica) in replicas.items():
+            end = ends.get(changelog, 0)
+            known = checkpoint_of(self._store, replica.region)
+            if end == (known or 0):
+                self._restorer.release([changelog])
+                continue
+            self._waiting[_id(task)].add(changelog)
+            to_restore.append(replica)
+        self._restorer.restore(to_restore)
+
+    def replicas(self, task: Task) -> Iterable[Replica]:
+        """The state of a task, stage by stage."""
+        plan = self._plans[task.flow]
+        return self.replicas_of(plan, task.sub, task.partition)
+
+    def replicas_of(self, plan: Plan, sub: SubTopology, partition: int) -> Iterable[Replica]:
+        """The state of a sub-topology on one partition number."""
+        for store in plan.stores:
+            if store.sub_topology != sub.id:
+                continue
+            action = plan.graph.by_name[store.stage].keyed
+            assert action is not None
+            yield Replica(
+                changelog=TopicPartition(store.changelog, partition),
+                region=region_of(store_number(self._store, store.changelog), partition),
+                store=f"{plan.name}/{store.stage}",
+                ttl_kind=action.ttl_kind,
+            )
+
+    def revoked(self, partitions: Collection[TopicPartition]) -> None:
+        """Forget the tasks of partitions that are gone; what they have in the store stays there, up to its checkpoint."""
+        self._assigned.difference_update(partitions)
+        for partition in partitions:
+            self._read_at_ms.pop(partition, None)
+            for task in self._by_input.pop(partition, []):
+                self._tasks.pop(_id(task), None)
+                self._touched.pop(_id(task), None)
+                waiting = self._waiting.pop(_id(task), None)
+                if waiting:
+                    self._restorer.release(waiting)
+                for other in task.inputs:
+                    if other != partition and task in self._by_input.get(other, []):
+                        self._by_input[other].remove(task)
+                self._markers.forget(task)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether some task waits for its state."""
+        return bool(self._waiting)
+
+    def poll(self) -> None:
+        """Start the tasks whose state has arrived.
+
+        Raises:
+            StoreCorruptError: the store must be wiped.
+            HeadraceError: what made the restoring fail.
+        """
+        if not self._waiting:
+            return
+        for changelog in self._restorer.done():
+            for waiting in self._waiting.values():
+                waiting.discard(changelog)
+        before = self.paused()
+        self._start_ready()
+        started = before - self.paused()
+        if started:
+            self._consumer.resume(started)
+
+    def _start_ready(self) -> None:
+        for task_id, waiting in list(self._waiting.items()):
+            task = self._tasks[task_id]
+            if not waiting and self._is_whole(task):
+                del self._waiting[task_id]
+                self._start(task)
+
+    def paused(self) -> set[TopicPartition]:
+        """Assigned partitions that some task is not ready for."""
+        return {
+            partition
+            for task_id in self._waiting
+            for partition in self._tasks[task_id].inputs
+            if partition in self._assigned
+        }
+
+    def _is_whole(self, task: Task) -> bool:
+        """Whether all inputs of a task are assigned to this member, which they are with one assignment, or the next."""
+        expected = {
+            TopicPartition(topic, task.partition)
+            for topic, count in self._topics.partitions.items()
+            if task.partition < count and self._program.reads(task.flow, task.sub, topic)
+        }
+        return expected <= task.inputs.keys()
+
+    def _start(self, task: Task) -> None:
+        plan = self._plans[task.flow]
+        offsets: dict[str, int] = {}
+        for store in plan.stores:
+            if store.sub_topology == task.sub.id:
+                stage = self._stage(plan, task, store)
+                before = [name for name in plan.graph.ancestors[store.stage] if name in offsets]
+                stage.offset_ms = max(
+                    (offsets[name] + delay_of(plan.graph.by_name[name]) for name in before),
+                    default=0,
+                )
+                offsets[store.stage] = stage.offset_ms
+                task.add_stage(stage)
+        self._program.bind(task)
+        task.recall()
+        task.is_ready = True
+        logger.debug("task %s/%s[%d] is ready", task.flow, task.sub.name, task.partition)
+
+    def _stage(self, plan: Plan, task: Task, store: PlannedStore) -> TaskStage:
+        node = plan.graph.by_name[store.stage]
+        assert isinstance(node.action, KeyedAction)
+        region = region_of(store_number(self._store, store.changelog), task.partition)
+        stage: FoldStage | KeyedStage
+        if node.action.fold() is not None:
+            stage = FoldStage(task, node, store=self._store, region=region, clock=self._clock)
+        else:
+            topic = plan.link_topics.get(node.name, "")
+            stage = KeyedStage(
+                task,
+                node,
+                store=self._store,
+                region=region,
+                clock=self._clock,
+                lookup=lambda key: self._lookup(plan.name, node.name, key),
+                send=lambda key, event, at_ms: self._program.send(topic, key, event, at_ms),
+            )
+        known = stage.state.get(SHAPE)
+        if known is None:
+            stage.state.put(SHAPE, dict(store.shape))
+        elif known != store.shape:
+            raise FlowError([refused(plan, store, known)])
+        return stage
+
+    # ---- records
+
+    def run(self, messages: Sequence[Message]) -> None:
+        """Process records of stateful flows, each task's in their order."""
+        by_input: dict[tuple[str, int], list[Message]] = {}
+        for message in messages:
+            place = (message.topic(), message.partition())
+            found = by_input.get(place)
+            if found is None:
+                by_input[place] = [message]
+            else:
+                found.append(message)
+        now_ms = self._clock.now_ms()
+        for (topic, number), batch in by_input.items():
+            partition = TopicPartition(topic, number)
+            for task in self._by_input.get(partition, ()):
+                assert task.is_ready, f"{task.flow}/{task.sub.name}[{number}] is not ready"
+                self._read_at_ms[partition] = now_ms
+                task.quiet_since_ms = now_ms
+                self._touched[_id(task)] = task
+                self._program.enter(task)
+                task.run(partition, batch)
+
+    def hold_back(
+        self, messages: Sequence[Message]
+    ) -> tuple[list[Message], dict[TopicPartition, int]]:
+        """Records that can be processed, and where to go back to for those of tasks that are not ready."""
+        paused = self.paused()
+        kept: list[Message] = []
+        back: dict[TopicPartition, int] = {}
+        for message in messages:
+            partition = TopicPartition(message.topic(), message.partition())
+            if partition in paused:
+                back.setdefault(partition, message.offset())
+            else:
+                kept.append(message)
+        return kept, back
+
+    # ---- time
+
+    def next_due_ms(self) -> int:
+        """When something must be done on the wall clock; `NEVER` when nothing."""
+        return min((task.wall_due() for task in self._ready()), default=NEVER)
+
+    def has_work(self) -> bool:
+        """Whether something is due now."""
+        now_ms = self._clock.now_ms()
+        self._note_idle(now_ms)
+        return any(
+            task.wall_due() <= now_ms or task.has_work or self._is_idle_due(task, now_ms)
+            for task in self._ready()
+        )
+
+    def work(self) -> None:
+        """Do what is due on the wall clock, and go on with windows that are being closed."""
+        now_ms = self._clock.now_ms()
+        budget = WORK_MAX
+        for task in self._ready():
+            is_due = task.wall_due() <= now_ms or self._is_idle_due(task, now_ms)
+            if not is_due and not task.has_work:
+                continue
+            self._touched[_id(task)] = task
+            self._program.enter(task)
+            if is_due:
+                task.fire_wall(now_ms)
+            budget -= task.work(max(budget, 1))
+
+    def _is_idle_due(self, task: Task, now_ms: int) -> bool:
+        return task.is_quiet and task.idle_due(now_ms)
+
+    def _note_idle(self, now_ms: int) -> None:
+        """Inputs that have had nothing to read for a while hold nobody up."""
+        caught_up = self._consumer.caught_up()
+        for task in self._ready():
+            task.is_quiet = all(partition in caught_up for partition in task.inputs)
+            for partition, input_ in task.inputs.items():
+                is_source = not self._markers.is_marked(partition.topic)
+                if not is_source or input_.is_idle or partition not in caught_up:
+                    continue
+                if now_ms - self._read_at_ms.get(partition, now_ms) >= self._idle_ms:
+                    input_.is_idle = True
+                    task.has_gone_idle = True
+
+    def _ready(self) -> Iterable[Task]:
+        return [task for task in self._tasks.values() if task.is_ready]
+
+    # ---- the commit
+
+    @property
+    def is_touched(self) -> bool:
+        """Whether anything may have to be committed."""
+        return bool(self._touched)
+
+    def before_commit(self) -> None:
+        """Send on what waits for the commit, and how far the tasks have come."""
+        for task in list(self._touched.values()):
+            self._program.enter(task)
+            task.before_commit()
+        self._markers.write(self._touched.values())
+
+    def write_changelog(self) -> None:
+        self._offsets = {}
+        self._written = set()
+        for task in self._touched.values():
+            remembered = task.remembered()
+            for store, stage in zip(self._stores(task), task.stages, strict=True):
+                records = stage.records(remembered)
+                if records:
+                    self._write_records(store.changelog, task.partition, records)
+
+    def _write_records(
+        self, topic: str, partition: int, records: list[tuple[bytes, bytes | None]]
+    ) -> None:
+        produce, later = self._producer.produce, self._program.produce_later
+        last = records.pop()
+        for key, value in records:
+            try:
+                produce(topic, value, key, partition)
+            except BufferError:
+                later(topic, value, key, partition)
+        records.append(last)
+        self._written.add(TopicPartition(topic, partition))
+        # Offsets of a partition only grow: the last record's tells where the changelog stands.
+        later(topic, last[1], last[0], partition, None, self._delivered)
+
+    def _write(self, topic: str, partition: int, key: bytes) -> None:
+        self._program.produce_later(topic, None, key, partition)
+
+    def _delivered(self, error: Any, message: Any) -> None:
+        if error is None:
+            partition = TopicPartition(message.topic(), message.partition())
+            self._offsets[partition] = message.offset() + 1
+
+    def _stores(self, task: Task) -> list[PlannedStore]:
+        plan = self._plans[task.flow]
+        return [store for store in plan.stores if store.sub_topology == task.sub.id]
+
+    def write_stores(self, positions: Mapping[TopicPartition, int]) -> None:  # noqa: ARG002 # changelogs tell
+        self._producer.poll(0)  # serves the delivery reports
+        if self._written - self._offsets.keys():
+            self._producer.flush(10.0)
+        if missing := self._written - self._offsets.keys():
+            raise RestartError(
+                f"the client did not tell the offsets of {len(missing)} changelogs after a commit; the state is in them"
+            )
+        changes = Changes([], [])
+        for task in self._touched.values():
+            for store, stage in zip(self._stores(task), task.stages, strict=True):
+                partition = TopicPartition(store.changelog, task.partition)
+                found = stage.changes(self._offsets.get(partition))
+                changes.puts.extend(found.puts)
+                changes.deletes.extend(found.deletes)
+        if changes.puts or changes.deletes:
+            self._store.write(changes.puts, changes.deletes)
+        for task in self._touched.values():
+            task.committed()
+            for stage in task.stages:
+                self.late[task.flow, stage.node.name] += stage.counted_late()
+        self._touched = {}
+        self._markers.committed()
+
+    def abort(self) -> None:
+        """Everything is as it was at the last commit."""
+        for task in self._touched.values():
+            task.abort()
+        self._touched = {}
+        self._markers.abort()
+
+    def close(self) -> None:
+        """Stop restoring."""
+        self._restorer.close()
+
+
+def _id(task: Task) -> TaskId:
+    return task.flow, task.sub.id, task.partition
+
+
+def refused(plan: Plan, store: PlannedStore, known: Mapping[str, Any]) -> Problem:
+    """Why a stage cannot use the state that it has, and what to do."""
+    flow = plan.graph.flow
+    node = plan.graph.by_name[store.stage]
+    return Problem(
+        flow.place("stages", node.index),
+        f"stage '{store.stage}' keeps other state than before: it was {_shape_text(known)}, and is {_shape_text(store.shape)}; give the stage"
+        f" another name to begin with empty state, or go back to the earlier document; `headrace plan --against` shows what changed",
+    )
+
+
+def _shape_text(shape: Mapping[str, Any]) -> str:
+    words = ", ".join(f"{name}: {value}" for name, value in sorted(shape.get("config", {}).items()))
+    return f"{shape.get('action', '?')} ({words})"
