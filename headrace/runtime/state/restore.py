@@ -11,6 +11,7 @@ from headrace.runtime.contracts.store import Store
 from headrace.runtime.errors import BrokerUnavailableError, DataLossError
 from headrace.runtime.state.beginning import beginnings
 from headrace.runtime.state.changelog import changes_of
+from headrace.runtime.state.freed_memory import give_back
 from headrace.runtime.state.layout import CHECKPOINT, checkpoint, clearing
 from headrace.runtime.state.progress import RestoreProgress, lines_of, progress_of
 from headrace.runtime.state.read_size import ReadSize
@@ -29,6 +30,7 @@ LOG_EVERY_S = 5.0
 SWEEP_EVERY_S = 10.0
 SWEEP_ENTRIES = 2_000
 CLOSE_TIMEOUT_S = 5.0
+TIDY_RECORDS = 200_000
 
 
 class Restorer:
@@ -68,6 +70,7 @@ class Restorer:
         self._reading: list[Restoration] = []
         self._read_size = ReadSize()
         self._has_lost_data = False
+        self._untidy_records = 0  # read since memory was last given back
         self._due_s: dict[str, float] = {}
         self._thread = Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
@@ -143,7 +146,8 @@ class Restorer:
     def _run(self) -> None:
         try:
             while (current := self._next()) is not None:
-                self._step(current)
+                if current:
+                    self._step(current)
         except BaseException as error:  # the member's thread raises it, in done()
             with self._changed:
                 self._failure = None if self._is_closed else error
@@ -156,18 +160,20 @@ class Restorer:
         with self._changed:
             if self._is_closed:
                 return None
-            current = [one for one in self._wanted.values() if not one.is_standby]
-            if not current and not is_paused:
-                current = list(self._wanted.values())
-            if current:
-                return current
+            active = [one for one in self._wanted.values() if not one.is_standby]
+            if active:
+                return active
+            if self._wanted and not is_paused:
+                return list(self._wanted.values())
             if self._wanted:
                 self._changed.wait(IDLE_S)
                 return []
             if self._reader is None:
                 self._changed.wait()
                 return []
-        self._close_reader()  # a member with nothing to read keeps no connections and no buffers
+        # A member with nothing to read keeps no connections, no buffers, and no memory that they had.
+        self._close_reader()
+        self._tidy()
         return []
 
     def _step(self, current: Sequence[Restoration]) -> None:
@@ -180,9 +186,11 @@ class Restorer:
         if messages is None:
             return
         self._read_size.learn(messages)
+        self._untidy_records += len(messages)
         is_moved = self._apply(messages)
         self._watch(reading)
         if not is_moved:
+            self._tidy()
             with self._changed:
                 if not self._is_closed:
                     self._changed.wait(IDLE_S if current[0].is_standby else NEAR_END_S)
@@ -330,6 +338,11 @@ class Restorer:
             return
         for one in standbys:
             one.end = ends[one.changelog]
+
+    def _tidy(self) -> None:
+        if self._untidy_records >= TIDY_RECORDS:
+            self._untidy_records = 0
+            give_back()
 
     def _close_reader(self) -> None:
         reader, self._reader, self._reading = self._reader, None, []
