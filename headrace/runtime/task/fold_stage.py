@@ -175,6 +175,8 @@ class FoldStage:
         if end_ms <= self._closed_ms and self._cursor is None:
             return
         self._target_ms = max(self._target_ms, end_ms)
+        if self._fold.emit == "updates":
+            self._send_updates(self._target_ms)
         self.work(FIRE_MAX)
 
     @property
@@ -278,12 +280,22 @@ class FoldStage:
             if start + self._width_ms > self._closed_ms:
                 self._send_update(start, key, set())
 
-    def _send_update(self, start: int, key: bytes, sent: set[tuple[bytes, int]]) -> None:
-        """Send on the results of all open windows that a changed accumulator is part of, each once."""
+    def _send_updates(self, until_ms: int) -> None:
+        """Send on the results that changed of windows that end at or before a time and are not closed."""
+        sent: set[tuple[bytes, int]] = set()
+        for start, changed in self.live.items():
+            if start + self._fold.bin_ms <= until_ms:
+                for key in changed:
+                    self._send_update(start, key, sent, until_ms)
+
+    def _send_update(
+        self, start: int, key: bytes, sent: set[tuple[bytes, int]], until_ms: int = NEVER
+    ) -> None:
+        """Send on the results of the open windows that a changed accumulator is part of, each once."""
         width = self._fold.bin_ms
         for number in range(1, self._fold.bins + 1):
             end_ms = start + number * width
-            if end_ms <= self._closed_ms or (key, end_ms) in sent:
+            if not self._closed_ms < end_ms <= until_ms or (key, end_ms) in sent:
                 continue
             sent.add((key, end_ms))
             total: Accumulator | None = None
@@ -311,10 +323,7 @@ class FoldStage:
         if fold.bins == 1:
             self._send_tumbling()
             return
-        sent: set[tuple[bytes, int]] = set()
-        for start, changed in list(self.live.items()):
-            for key in changed:
-                self._send_update(start, key, sent)
+        self._send_updates(NEVER)
 
     def _send_tumbling(self) -> None:
         result, emission, width = self._result, self._emission, self._width_ms
