@@ -14,9 +14,9 @@ _key_of = itemgetter(0)
 # Beside the bytes of a key and a value: two bytes objects, the places in the dict and in the order.
 _ENTRY_BYTES = 180
 _SAMPLE = 1_000
-# Changed keys are put in order one by one only while they are few; beyond that it is cheaper to sort all anew.
-_CHANGED_MIN = 1_000
-_CHANGED_PART = 8
+# Where more than this part of all keys has changed, all are put in order anew; that also bounds what is noted.
+_CHANGED_MIN = 10_000
+_CHANGED_PART = 2
 
 
 class MemoryStore:
@@ -118,11 +118,8 @@ class MemoryStore:
         order = self._order
         if order is None:
             order = self._order = SortedKeys(values)
-        for key in self._changed:
-            if key in values:
-                order.add(key)
-            else:
-                order.discard(key)
+        elif self._changed:
+            order.change(self._changed, values)
         self._changed = []
         return order
 

@@ -2,14 +2,15 @@
 
 import gc
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from headrace.connectors.rocksdb_store import RocksdbStoreKind
+from headrace.connectors.rocksdb_store import RocksdbStore, RocksdbStoreKind
 from headrace.runtime.contracts.store import Store
-from headrace.runtime.errors import SettingsError, StoreCorruptError
+from headrace.runtime.errors import ClosedError, SettingsError, StoreCorruptError
 
 CACHE_BYTES = 8 << 20
 KIND = RocksdbStoreKind()
@@ -194,4 +195,44 @@ def test_a_folder_that_is_already_open_says_so(folder: Path) -> None:
     with pytest.raises(SettingsError, match=r"in use by another process or store"):
         KIND.open(folder, cache_bytes=CACHE_BYTES)
 
+    opened.close()
+
+
+def test_closing_waits_for_a_read_that_is_under_way(folder: Path) -> None:
+    for _ in range(5):
+        opened = KIND.open(folder, cache_bytes=CACHE_BYTES)
+        has_read = threading.Event()
+        reader = threading.Thread(target=read_until_closed, args=(opened, has_read), daemon=True)
+        reader.start()
+        has_read.wait()
+
+        opened.close()
+
+        # Were it still in use, this would be refused.
+        KIND.open(folder, cache_bytes=CACHE_BYTES).close()
+        reader.join()
+
+
+def read_until_closed(store: Store, has_read: threading.Event) -> None:
+    try:
+        while True:
+            store.get_many(KEYS)
+            has_read.set()
+    except ClosedError:
+        pass
+
+
+@pytest.mark.parametrize("cache_bytes", [8 << 20, 16 << 20])
+def test_the_cache_of_an_existing_store_is_bounded_by_what_is_asked_for_now(
+    folder: Path, cache_bytes: int
+) -> None:
+    opened = KIND.open(folder, cache_bytes=cache_bytes)
+    assert isinstance(opened, RocksdbStore)
+    for read in READS:
+        read(opened)
+
+    database = opened._database
+
+    assert database.property_int_value("rocksdb.block-cache-capacity") == cache_bytes
+    assert 0 < (database.property_int_value("rocksdb.block-cache-usage") or 0) <= cache_bytes
     opened.close()
