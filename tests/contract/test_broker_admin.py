@@ -4,7 +4,7 @@ import pytest
 
 from headrace.runtime.contracts.broker import NewTopic, TopicPartition
 from headrace.runtime.errors import ClosedError, RestartError
-from tests.contract.world import World, numbered
+from tests.contract.world import WAIT_S, World, numbered
 
 
 def test_the_cluster_names_its_nodes(world: World) -> None:
@@ -139,6 +139,32 @@ def test_records_cannot_be_deleted_past_the_end(world: World) -> None:
 
     with pytest.raises(RestartError, match=topic):
         world.admin.delete_records({TopicPartition(topic, 0): 4})
+
+
+def test_ends_count_the_records_of_open_transactions(world: World) -> None:
+    topic = world.topic(partitions=2)
+    written, empty = TopicPartition(topic, 0), TopicPartition(topic, 1)
+    world.write(topic, numbered(3))
+    producer = world.producer(world.name("transaction"))
+    producer.begin_transaction()
+    for value in numbered(2):
+        producer.produce(topic, value=value, partition=0)
+    producer.flush(WAIT_S)
+
+    assert world.admin.offsets([written], "latest") == {written: 3}
+    assert world.admin.ends([written, empty]) == {written: 5, empty: 0}
+    assert world.admin.ends([]) == {}
+    producer.abort_transaction(WAIT_S)
+    world.until(lambda: world.admin.ends([written]) == {written: 6})
+
+
+def test_ends_of_a_topic_that_does_not_exist_are_refused(world: World) -> None:
+    with pytest.raises(RestartError, match="no-such-topic"):
+        world.admin.ends([TopicPartition("no-such-topic", 0)])
+
+
+def test_a_group_that_does_not_exist_has_no_members(world: World) -> None:
+    assert world.admin.group_members(world.name("group")) == []
 
 
 def test_the_positions_of_a_group_can_be_read_and_forgotten(world: World) -> None:

@@ -19,6 +19,7 @@ from headrace.runtime.contracts.broker import (
     NewTopic,
     Producer,
     ProducerSettings,
+    Reader,
     TopicPartition,
 )
 
@@ -57,6 +58,9 @@ class Member:
     def lost(self, partitions: Sequence[TopicPartition]) -> None:
         self.events.append(("lost", tuple(partitions)))
 
+    def caught_up(self) -> frozenset[TopicPartition]:
+        return self.consumer.caught_up()
+
     def step(self) -> list[Message]:
         messages = self.consumer.consume(self.batch, 0.05)
         self.seen += messages
@@ -85,7 +89,7 @@ class World:
     clock: Clock
     protocol: Protocol = "auto"
     admin: Admin = field(init=False)
-    _open: list[Consumer | Producer] = field(default_factory=list)
+    _open: list[Consumer | Producer | Reader] = field(default_factory=list)
     _topics: list[str] = field(default_factory=list)
     _numbers: count[int] = field(default_factory=count)
 
@@ -129,6 +133,27 @@ class World:
         )
         self._open.append(consumer)
         return Member(consumer, topics)
+
+    def reader(self, positions: Mapping[TopicPartition, int]) -> Reader:
+        """A reader that reads these partitions."""
+        reader = self.broker.reader(self.name("reader"), {})
+        self._open.append(reader)
+        reader.assign(positions)
+        return reader
+
+    def read_until(
+        self, is_so: Callable[[], bool], reader: Reader, count: int = 100
+    ) -> list[Message]:
+        """What a reader returns until something is so; a manual clock moves along."""
+        found: list[Message] = []
+        patience = SystemClock()
+        deadline_s = patience.monotonic_s() + WAIT_S
+        while not is_so():
+            found += reader.read(count, 0.05)
+            if isinstance(self.clock, ManualClock):
+                self.clock.advance(0.05)
+            assert patience.monotonic_s() < deadline_s, "it did not become so"
+        return found
 
     def until(self, is_so: Callable[[], bool], *members: Member) -> None:
         """Let the members take turns until something is so; a manual clock moves along."""

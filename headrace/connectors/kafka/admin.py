@@ -36,6 +36,7 @@ from headrace.connectors.kafka.group_positions import GroupPositions
 from headrace.runtime.clock import SystemClock
 from headrace.runtime.contracts.broker import (
     ClusterDescription,
+    GroupMember,
     NewTopic,
     TopicDescription,
     TopicPartition,
@@ -254,15 +255,24 @@ class KafkaAdmin:
         later = [one for one in wanted if found[one] < 0]
         return found | self._listed(later, OffsetSpec.latest())  # type: ignore[no-untyped-call] # untyped in the client
 
-    def _listed(
-        self, partitions: list[TopicPartition], at: OffsetSpec
-    ) -> dict[TopicPartition, int]:
-        return self._settled(lambda: self._list(partitions, at)) if partitions else {}
+    def ends(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        at_end = OffsetSpec.latest()  # type: ignore[no-untyped-call] # untyped in the client
+        return self._listed(list(partitions), at_end, IsolationLevel.READ_UNCOMMITTED)
 
-    def _list(self, partitions: list[TopicPartition], at: OffsetSpec) -> dict[TopicPartition, int]:
+    def _listed(
+        self,
+        partitions: list[TopicPartition],
+        at: OffsetSpec,
+        isolation: IsolationLevel = IsolationLevel.READ_COMMITTED,
+    ) -> dict[TopicPartition, int]:
+        return self._settled(lambda: self._list(partitions, at, isolation)) if partitions else {}
+
+    def _list(
+        self, partitions: list[TopicPartition], at: OffsetSpec, isolation: IsolationLevel
+    ) -> dict[TopicPartition, int]:
         answers = self._open().list_offsets(
             {ClientPartition(*one): at for one in partitions},
-            isolation_level=IsolationLevel.READ_COMMITTED,
+            isolation_level=isolation,
             request_timeout=ANSWER_TIMEOUT_S,
         )
         return {
@@ -271,6 +281,27 @@ class KafkaAdmin:
             ).offset
             for one, answer in answers.items()
         }
+
+    def group_members(self, group: str) -> list[GroupMember]:
+        return self._settled(lambda: self._group_members(group))
+
+    def _group_members(self, group: str) -> list[GroupMember]:
+        answers = self._open().describe_consumer_groups([group], request_timeout=ANSWER_TIMEOUT_S)
+        found = self._wait(
+            f"describe group '{group}'", answers[group], {KafkaError.GROUP_ID_NOT_FOUND}
+        )
+        return [
+            GroupMember(
+                member_id=member.member_id,
+                client_id=member.client_id,
+                instance_id=member.group_instance_id or None,
+                assignment=frozenset(
+                    TopicPartition(one.topic, one.partition)
+                    for one in (member.assignment.topic_partitions if member.assignment else ())
+                ),
+            )
+            for member in (found.members if found is not None else ())
+        ]
 
     def group_positions(self, group: str) -> dict[TopicPartition, int]:
         partitions = [

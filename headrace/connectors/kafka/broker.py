@@ -9,6 +9,7 @@ from headrace.connectors.kafka.consumer import KafkaConsumer
 from headrace.connectors.kafka.consumer_settings import ProtocolChoice
 from headrace.connectors.kafka.errors import reaction
 from headrace.connectors.kafka.producer import KafkaProducer
+from headrace.connectors.kafka.reader import KafkaReader
 from headrace.runtime.contracts.broker import ConsumerSettings, ProducerSettings, Reaction
 from headrace.runtime.errors import SettingsError
 
@@ -41,6 +42,12 @@ class KafkaBroker:
     def producer(self, settings: ProducerSettings) -> KafkaProducer:
         check_client_settings(settings.client)
         return KafkaProducer(self._brokers, self._client, settings)
+
+    def reader(
+        self, client_id: str, client: Mapping[str, str] = MappingProxyType({})
+    ) -> KafkaReader:
+        check_client_settings(client)
+        return KafkaReader(self._brokers, {**self._client, **client}, client_id)
 
     def reaction(self, error: BaseException) -> Reaction | None:
         return reaction(error)

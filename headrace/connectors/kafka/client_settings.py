@@ -18,7 +18,7 @@ _ENGINE_OWNED: Mapping[str, str] = {
     "enable.auto.commit": "positions are committed with the results",
     "enable.auto.offset.store": "positions are committed with the results",
     "enable.idempotence": "it is always on",
-    "enable.partition.eof": "the engine asks the broker for the end",
+    "enable.partition.eof": "it is always on, since the engine wants to know when it has caught up",
     "group.id": "it is made of the prefix and the flow's group",
     "group.instance.id": "it is made of the worker's instance id",
     "group.protocol": "set the group protocol of the worker",

@@ -23,12 +23,15 @@ from typing import Any, cast
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as ClientPartition
 
+from headrace.connectors.kafka.assignment import Assignment
+from headrace.connectors.kafka.batches import collect, has_events, tell_apart
 from headrace.connectors.kafka.client_log import KafkaLog
 from headrace.connectors.kafka.client_settings import explain_refusal
 from headrace.connectors.kafka.consumer_settings import (
     GroupProtocol,
     ProtocolChoice,
     consumer_configuration,
+    is_eager,
     whole_names,
 )
 from headrace.connectors.kafka.errors import (
@@ -61,15 +64,10 @@ from headrace.runtime.errors import (
     TransactionError,
 )
 
-_COUNT_MAX = 1_000_000
 _TOPICS_TIMEOUT_S = 1.0
-_SEEK_ATTEMPTS = 50
-_SEEK_PAUSE_S = 0.02
-_GATHER_S = 0.005
 # A predecessor that died between two steps of its commit holds its positions until its transaction times out.
 _OPEN_TRANSACTION_S = 60.0
 _FLOORS_S = 60.0  # a partition without new records must not keep every batch on the slow path
-_ERROR_OF = Message.error
 
 
 class KafkaConsumer:
@@ -86,16 +84,18 @@ class KafkaConsumer:
         self._user_settings = {**client, **settings.client}
         self._settings = settings
         self._choice = choice
+        self._who = f"group '{settings.group}'"
         self._log = KafkaLog(settings.client_id, brokers)
         self._clock = SystemClock()
         self._topics: list[str] = []
         self._listener: RebalanceListener | None = None
-        self._assigned: dict[TopicPartition, ClientPartition] = {}
         self._positions = ReadPositions()  # as of when `consume` returned last
         self._floors: dict[TopicPartition, int] = {}
         self._floors_end_s = 0.0
         self._gone: set[TopicPartition] = set()  # taken away during this call
-        self._renewed: dict[TopicPartition, int] = {}  # ... and given back
+        # Given in this call after they were taken away, or to begin paused: nothing collected counts.
+        self._renewed: dict[TopicPartition, int] = {}
+        self._stale: set[TopicPartition] = set()  # of these, what something was collected of
         self._held: list[Message] = []  # collected by a call that raised
         self._failure: BaseException | None = None  # raised by the listener
         self._errors: list[tuple[KafkaError, Message | None]] = []  # in the stream, not raised yet
@@ -120,6 +120,8 @@ class KafkaConsumer:
         except KafkaException as error:
             raise explain_refusal(kafka_error(error).str(), self._user_settings) from error
         self._poll: Callable[[int, float], list[Message]] = self._client.consume
+        self._assignment = Assignment(self._client, is_eager=is_eager(self._settings, protocol))
+        self._assigned = self._assignment.begins
 
     def subscribe(self, topics: Sequence[str], listener: RebalanceListener) -> None:
         self._check_open()
@@ -158,17 +160,20 @@ class KafkaConsumer:
         if self._held:
             return self._return_held()
         try:
-            messages = self._collect(min(count, _COUNT_MAX), timeout_s)
+            messages = collect(self._poll, count, timeout_s)
         except KafkaException as exception:
             self._raise_for(kafka_error(exception), None)
             return []
+        if has_events(messages):
+            messages, ends, errors = tell_apart(messages)
+            self._errors += errors
+            self._note_ends(ends)
         if (
             self._is_rebalanced
             or self._is_doubtful
             or self._floors
             or self._errors
             or self._log.fatal is not None
-            or any(map(_ERROR_OF, messages))
         ):
             messages = self._inspect(messages)
         if messages and self._log.is_down:
@@ -176,14 +181,11 @@ class KafkaConsumer:
         self._positions.returned(messages)
         return cast("list[BrokerMessage]", messages)
 
-    def _collect(self, count: int, timeout_s: float) -> list[Message]:
-        """Return soon after the first record is there: the client's own call waits until it has `count`."""
-        messages = self._poll(count, min(timeout_s, _GATHER_S))
-        if not messages and timeout_s > _GATHER_S:
-            messages = self._poll(1, timeout_s - _GATHER_S)
-            if messages and count > 1:
-                messages += self._poll(count - 1, _GATHER_S)
-        return messages
+    def _note_ends(self, ends: Mapping[TopicPartition, int]) -> None:
+        """Note which partitions end here; one that was taken away and given back has not begun yet."""
+        self._stale.update(self._renewed.keys() & ends.keys())
+        fresh = (ends.keys() & self._assigned.keys()) - self._stale
+        self._positions.reached({one: ends[one] for one in fresh})
 
     def _return_held(self) -> list[BrokerMessage]:
         messages, self._held = self._held, []
@@ -196,20 +198,15 @@ class KafkaConsumer:
         if rebalanced:
             self._raise_floors()
         kept: list[Message] = []
-        stale: set[TopicPartition] = set()
         floors = self._floors
         if self._clock.monotonic_s() > self._floors_end_s:
             floors.clear()
         for message in messages:
-            error = message.error()
-            if error is not None:
-                self._errors.append((error, message))
-                continue
             partition = partition_of(message)
             if partition not in self._assigned:
                 continue
             if partition in self._renewed:
-                stale.add(partition)
+                self._stale.add(partition)
                 continue
             offset = cast("int", message.offset())
             floor = floors.get(partition)
@@ -221,10 +218,11 @@ class KafkaConsumer:
                 else:
                     del floors[partition]
             kept.append(message)
-        again = {partition: self._renewed[partition] for partition in stale}
+        again = {partition: self._renewed[partition] for partition in self._stale}
         self._is_rebalanced = False
         self._gone.clear()
         self._renewed.clear()
+        self._stale.clear()
         try:
             self._raise_what_happened()
             self._check_topics()
@@ -278,7 +276,7 @@ class KafkaConsumer:
         self._is_doubtful = False
         for name in self._topics:
             if not name.startswith("^") and name not in existing:
-                raise missing_topic(self._settings.group, name)
+                raise missing_topic(self._who, name)
 
     def _raise_for(self, error: KafkaError, message: Message | None) -> None:
         """Raise what an error in the stream asks for; return when it passes by itself."""
@@ -286,7 +284,11 @@ class KafkaConsumer:
         if code in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE) and message:
             partition = partition_of(message)
             raise lost_records(
-                self._client, self._settings.group, partition, self._begin_of(partition, message)
+                self._client,
+                self._who,
+                partition,
+                self._begin_of(partition, message),
+                ", then reset the group's position",
             )
         if code == KafkaError._FATAL:
             error = self._log.fatal or fatal_cause(error)
@@ -300,7 +302,7 @@ class KafkaConsumer:
                 f"'{self._settings.instance_id}' ({error.str()})"
             )
         if code in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC):
-            raise missing_topic(group, message.topic() if message else None)
+            raise missing_topic(self._who, message.topic() if message else None)
         if error.fatal() or code in REFUSED_FOR_GOOD:
             raise RestartError(f"group '{group}' cannot go on reading: {error.str()}")
         if self._log.is_outage(error):
@@ -314,53 +316,49 @@ class KafkaConsumer:
 
     # Rebalances, called by the client inside `consume` and `close`
 
-    def _on_assign(self, client: Consumer, partitions: list[ClientPartition]) -> None:
+    def _on_assign(self, _: Consumer, partitions: list[ClientPartition]) -> None:
         if self._is_closing:  # this member goes; the client answers the group by itself
             return
         self._is_rebalanced = self._has_joined = True
-        names = [TopicPartition(one.topic, one.partition) for one in partitions]
-        begins: dict[TopicPartition, ClientPartition] = {}
+        names = _named(partitions)
+        begins: dict[TopicPartition, int] = {}
         if names and self._listener is not None:
             try:
                 offsets = self._listener.assigned(names)
-                begins = {one: ClientPartition(*one, offsets[one]) for one in names}
+                begins = {one: offsets[one] for one in names}
             except BaseException as error:  # the client would lose records; raised by consume
                 self._failure = self._failure or error
-        client.incremental_assign(list(begins.values()))
-        for name, begin in begins.items():
-            if name in self._gone:
-                self._renewed[name] = begin.offset
-        self._assigned.update(begins)
+        paused = self._assignment.add(begins)
+        again = paused | self._gone
+        self._renewed.update({one: begin for one, begin in begins.items() if one in again})
         self._positions.assign(self._assigned)
 
-    def _on_revoke(self, client: Consumer, partitions: list[ClientPartition]) -> None:
+    def _on_revoke(self, _: Consumer, partitions: list[ClientPartition]) -> None:
         assert self._listener is not None
-        self._take_away(client, partitions, self._listener.revoked)
+        self._take_away(_named(partitions), self._listener.revoked)
 
-    def _on_lost(self, client: Consumer, partitions: list[ClientPartition]) -> None:
+    def _on_lost(self, _: Consumer, partitions: list[ClientPartition]) -> None:
         assert self._listener is not None
-        self._take_away(client, partitions, self._listener.lost)
+        self._take_away(_named(partitions), self._listener.lost)
 
     def _take_away(
         self,
-        client: Consumer,
-        partitions: list[ClientPartition],
+        partitions: Iterable[TopicPartition],
         tell: Callable[[Sequence[TopicPartition]], None],
     ) -> None:
         self._is_rebalanced = self._is_doubtful = True
-        names = [TopicPartition(one.topic, one.partition) for one in partitions]
-        names = [one for one in names if one in self._assigned]
+        names = [one for one in partitions if one in self._assigned]
         if names:
             try:
                 tell(names)
             except BaseException as error:  # the client would lose records; raised by consume
                 self._failure = self._failure or error
-        client.incremental_unassign([ClientPartition(*one) for one in names])
+        self._assignment.remove(names)
         self._gone.update(names)
         self._forget(names)
         for name in names:
-            del self._assigned[name]
             self._renewed.pop(name, None)
+            self._stale.discard(name)
         self._positions.assign(self._assigned)
 
     def _forget(self, names: Iterable[TopicPartition]) -> None:
@@ -401,39 +399,31 @@ class KafkaConsumer:
 
     def seek(self, positions: Mapping[TopicPartition, int]) -> None:
         self._check_open()
+        collected = self._collected()
         for partition, offset in positions.items():
             assert partition in self._assigned, f"{partition} is not assigned"
-            self._seek(ClientPartition(*partition, offset))
+            try:
+                self._assignment.seek(partition, offset, collected)
+            except KafkaException as exception:
+                raise self._refused(f"seek {partition}", kafka_error(exception)) from exception
         self._forget(positions)
         self._positions.next.update(positions)
 
-    def _seek(self, target: ClientPartition) -> None:
-        """Seek, waiting for a partition that was assigned a moment ago to be started.
+    def _collected(self) -> dict[TopicPartition, int]:
+        """The offsets after everything that was taken from the client, returned or held."""
+        held = {partition_of(one): cast("int", one.offset()) + 1 for one in self._held}
+        return self._positions.next | held
 
-        One that stopped because its position was out of range cannot be sought: it is assigned anew.
-        """
-        for attempt in range(_SEEK_ATTEMPTS):
-            try:
-                self._client.seek(target)
-            except KafkaException as exception:
-                error = kafka_error(exception)
-                if error.code() != KafkaError._STATE:
-                    doing = f"seek {target.topic}[{target.partition}]"
-                    raise self._refused(doing, error) from exception
-                if attempt + 1 < _SEEK_ATTEMPTS:
-                    self._clock.sleep(_SEEK_PAUSE_S)
-            else:
-                return
-        self._client.incremental_unassign([target])
-        self._client.incremental_assign([target])
+    def caught_up(self) -> frozenset[TopicPartition]:
+        return self._positions.caught_up() - {partition_of(one) for one in self._held}
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
         self._check_open()
-        self._client.pause([ClientPartition(*one) for one in partitions])
+        self._assignment.pause(partitions)
 
     def resume(self, partitions: Iterable[TopicPartition]) -> None:
         self._check_open()
-        self._client.resume([ClientPartition(*one) for one in partitions])
+        self._assignment.resume(partitions)
 
     # Committing
 
@@ -474,9 +464,7 @@ class KafkaConsumer:
             # refuses that with `_DESTROY`, so everything is given back before it is told to close.
             if self._listener is not None and self._assigned:
                 with suppress(KafkaException):
-                    self._take_away(
-                        self._client, list(self._assigned.values()), self._listener.revoked
-                    )
+                    self._take_away(list(self._assigned), self._listener.revoked)
             with suppress(KafkaException):
                 self._client.close()
         finally:
@@ -488,10 +476,14 @@ class KafkaConsumer:
 
     def _take_note_of_leaving(self) -> None:
         self._forget(list(self._assigned))
-        self._assigned.clear()
+        self._assignment.forget()
         self._positions.next.clear()
         self._held = []
 
     def _check_open(self) -> None:
         if self._is_closed:
             raise ClosedError(f"the consumer '{self._settings.client_id}' is closed")
+
+
+def _named(partitions: Iterable[ClientPartition]) -> list[TopicPartition]:
+    return [TopicPartition(one.topic, one.partition) for one in partitions]

@@ -165,16 +165,20 @@ def reaction(error: BaseException) -> Reaction | None:
     return Reaction.RESTART
 
 
-def missing_topic(group: str, topic: str | None) -> RestartError:
-    """The error for a topic that a group reads and that is not there, or not any more."""
+def missing_topic(reader: str, topic: str | None) -> RestartError:
+    """The error for a topic that somebody reads (`group 'orders'`) and that is not there, or not any more."""
     return RestartError(
-        f"topic '{topic}' does not exist, and group '{group}' reads it; "
+        f"topic '{topic}' does not exist, and {reader} reads it; "
         "was it deleted? create it and start again"
     )
 
 
 def lost_records(
-    client: Consumer, group: str, partition: TopicPartition, position: int | None
+    client: Consumer,
+    reader: str,
+    partition: TopicPartition,
+    position: int | None,
+    advice: str = "",
 ) -> DataLossError:
     """The error for a position that the broker does not hold; asks for what it holds."""
     try:
@@ -185,7 +189,7 @@ def lost_records(
     except KafkaException:
         held = "the broker no longer holds it"
     return DataLossError(
-        f"group '{group}' wants to read {partition} from offset {position}, "
-        f"but {held}; records were deleted before the flow read them: "
-        "look at the topic's retention, then reset the group's position"
+        f"{reader} wants to read {partition} from offset {position}, "
+        f"but {held}; records were deleted before they were read: "
+        f"look at the topic's retention{advice}"
     )

@@ -4,7 +4,7 @@ The client's own `position` is not used: it lags behind a seek and an assignment
 committed meanwhile would skip what lies between (test_a_position_after_a_seek_is_where_it_was_sought).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
 from confluent_kafka import Message
@@ -20,6 +20,7 @@ class ReadPositions:
 
     def __init__(self) -> None:
         self.next: dict[TopicPartition, int] = {}
+        self.ends: dict[TopicPartition, int] = {}  # that were reached last
         self._only_topic: str | None = None
 
     def assign(self, partitions: Iterable[TopicPartition]) -> None:
@@ -43,10 +44,19 @@ class ReadPositions:
     def _note(self, partition: TopicPartition, last: Message) -> None:
         self.next[partition] = (last.offset() or 0) + 1
 
+    def reached(self, ends: Mapping[TopicPartition, int]) -> None:
+        """Note the ends that the client has come to: behind the records before them, whether returned yet or not."""
+        self.ends.update(ends)
+
+    def caught_up(self) -> frozenset[TopicPartition]:
+        """Partitions of which nothing from behind the end was returned since it was reached; so no record unmarks anything."""
+        return frozenset(one for one, end in self.ends.items() if self.next.get(one, -1) <= end)
+
     def forget(self, partitions: Iterable[TopicPartition]) -> None:
         """Drop what is known of these."""
         for partition in partitions:
             self.next.pop(partition, None)
+            self.ends.pop(partition, None)
 
 
 def partition_of(message: Message) -> TopicPartition:

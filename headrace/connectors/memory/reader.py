@@ -58,8 +58,8 @@ class MemoryReader:
         if not log.start <= position <= log.end:
             raise DataLossError(
                 f"'{self._client_id}' wants to read {partition} from offset {position}, "
-                f"but the broker holds {log.start} to {log.end}; records were deleted before they "
-                "were read: look at the topic's retention"
+                f"but the broker holds {log.start} to {log.end}; records were deleted before they were "
+                "read: look at the topic's retention"
             )
 
     def positions(self) -> dict[TopicPartition, int]:

@@ -49,7 +49,11 @@ class RebalanceListener(Protocol):
     """Told of the partitions that come and go, from inside `Consumer.consume` and `Consumer.close`, on the same thread."""
 
     def assigned(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
-        """Partitions were added; returns the offset at which each of them begins."""
+        """Partitions were added; returns the offset at which each of them begins.
+
+        `Consumer.pause` may be called for them here: they begin paused, and not one record of theirs is returned before
+        they are resumed. What was paused in an earlier assignment is not any more.
+        """
 
     def revoked(self, partitions: Sequence[TopicPartition]) -> None:
         """Partitions are about to be taken away: last chance to commit their positions."""
@@ -65,7 +69,7 @@ class Consumer(Protocol):
         """Join the group for these topics; a name that begins with `^` is a regular expression over whole topic names."""
 
     def consume(self, count: int, timeout_s: float) -> list[Message]:
-        """At most `count` records, in offset order per partition; fewer, or none, when `timeout_s` is over.
+        """At most `count` records, in offset order per partition; fewer, or none, when `timeout_s` is over or an end is reached.
 
         Runs the rebalance listener. Returns no records of partitions that are not assigned when it returns.
 
@@ -87,7 +91,11 @@ class Consumer(Protocol):
         """Go on from these offsets; records fetched already are dropped. Only for assigned partitions."""
 
     def caught_up(self) -> frozenset[TopicPartition]:
-        """Assigned partitions whose end was reached, with no record returned since."""
+        """Assigned partitions whose end was reached, with no record returned since.
+
+        The end is the last stable offset. With Kafka it is known some 100 ms after the last record, and not while a
+        partition is paused.
+        """
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None: ...
     def resume(self, partitions: Iterable[TopicPartition]) -> None: ...
@@ -110,11 +118,13 @@ class Reader(Protocol):
     """Reads partitions in no group: changelogs, tables, other people's topics. Committed records only. Not thread-safe."""
 
     def assign(self, positions: Mapping[TopicPartition, int]) -> None:
-        """Read these partitions, and no others, from these offsets on. Partitions that were read before go on where they are
-        unless their offset is another one than `positions()` tells."""
+        """Read these partitions, and no others, from these offsets on.
+
+        Partitions that were read before go on where they are, unless their offset is another one than `positions()` tells.
+        """
 
     def read(self, count: int, timeout_s: float) -> list[Message]:
-        """At most `count` records, in offset order per partition; fewer, or none, when `timeout_s` is over.
+        """At most `count` records, in offset order per partition; fewer, or none, when `timeout_s` is over or an end is reached.
 
         Raises:
             DataLossError: a position is out of the range of its partition's offsets.
@@ -122,8 +132,11 @@ class Reader(Protocol):
         """
 
     def positions(self) -> dict[TopicPartition, int]:
-        """Per partition the offset that is read next. At the end of a partition it is the end's offset, whatever lies before
-        it: aborted records, transaction markers and what compaction removed count as read."""
+        """Per partition the offset that is read next.
+
+        At the end of a partition it is the end's offset, whatever lies before it: aborted records, transaction markers and
+        what compaction removed count as read.
+        """
 
     def close(self) -> None:
         """May be called again."""
@@ -280,8 +293,11 @@ class Admin(Protocol):
         """
 
     def ends(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        """The offset after the last record of each partition, also while its transaction is open: a read-committed reader that
-        has got there has seen everything that was written before this call."""
+        """The offset after the last record of each partition, also while its transaction is open.
+
+        A read-committed reader that is there, or past it, has seen everything that was written before this call. The
+        markers of a transaction are written shortly after its end, so they may or may not be counted.
+        """
 
     def group_members(self, group: str) -> list[GroupMember]:
         """Who is in a group; empty when it does not exist."""
