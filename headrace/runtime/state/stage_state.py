@@ -9,7 +9,6 @@ from headrace.runtime.state.layout import (
     MOMENT,
     TIMER,
     Changes,
-    checkpoint,
     expand,
     expired,
 )
@@ -131,13 +130,11 @@ class StageState:
             if entry is not None and entry not in self._changed:
                 self._changed[entry] = None
 
-    def changes(self, offset: int | None) -> Changes:
-        """What the commit means for the store; `offset` is where the changelog stands after it, if anything was written."""
+    def changes(self) -> Changes:
+        """What the commit means for the store."""
         changes = Changes([], [self.region + index for index in self._stale])
         for key, value in self._records:
             expand(self.region, key, value, changes)
-        if offset is not None:
-            changes.puts.append(checkpoint(self.region, offset))
         return changes
 
     def committed(self) -> None:

@@ -353,8 +353,8 @@ class FoldStage:
             self._memory.put(MEMORY, memory)
         return [*self._bins.records(), *self._memory.records()]
 
-    def changes(self, offset: int | None) -> Changes:
-        changes = self._memory.changes(offset)
+    def changes(self) -> Changes:
+        changes = self._memory.changes()
         self._bins.add_changes(changes)
         return changes
 

@@ -202,8 +202,8 @@ class KeyedStage:
             self.state.put(MEMORY, dict(remembered))
         return self.state.records(sweeps=True)
 
-    def changes(self, offset: int | None) -> Changes:
-        return self.state.changes(offset)
+    def changes(self) -> Changes:
+        return self.state.changes()
 
     def committed(self) -> None:
         self.state.committed()

@@ -55,7 +55,7 @@ class TaskStage(Protocol):
     def records(self, remembered: Mapping[str, Any]) -> Records:
         """Changelog records of everything changed; `remembered` is what the task must know after a restart."""
 
-    def changes(self, offset: int | None) -> Changes:
+    def changes(self) -> Changes:
         """What the commit means for the store."""
 
     def committed(self) -> None: ...

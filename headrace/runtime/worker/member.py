@@ -279,6 +279,8 @@ class Member:
         """Commit what was done for the partitions before they go to another member."""
         try:
             self.commit()
+            if self._session.tasks is not None:
+                self._session.tasks.note_checkpoints()
         finally:
             # Even when that failed: a later commit must not set back what their next owner committed.
             self._forget(partitions)

@@ -15,9 +15,15 @@ from headrace.runtime.contracts.broker import (
     TopicPartition,
 )
 from headrace.runtime.contracts.store import Store
-from headrace.runtime.errors import FlowError, Problem, RestartError
+from headrace.runtime.errors import BrokerUnavailableError, FlowError, Problem
 from headrace.runtime.plan import Plan, PlannedStore, SubTopology
-from headrace.runtime.state.layout import Changes, checkpoint_of, region_of, store_number
+from headrace.runtime.state.layout import (
+    Changes,
+    checkpoint,
+    checkpoint_of,
+    region_of,
+    store_number,
+)
 from headrace.runtime.state.restore import Replica, Restorer
 from headrace.runtime.task.fold_stage import FoldStage
 from headrace.runtime.task.keyed_stage import SHAPE, KeyedStage
@@ -31,6 +37,7 @@ logger = logging.getLogger(__name__)
 
 TaskId = tuple[str, int, int]
 """Flow, number of the sub-topology, partition number."""
+CHECKPOINT_EVERY_S = 1.0
 WORK_MAX = 20_000
 """Results of closed windows that are sent on between two batches."""
 
@@ -74,8 +81,8 @@ class Tasks:
         self._assigned: set[TopicPartition] = set()
         self._touched: dict[TaskId, Task] = {}
         self._read_at_ms: dict[TopicPartition, int] = {}
-        self._offsets: dict[TopicPartition, int] = {}
-        self._written: set[TopicPartition] = set()
+        self._unnoted: set[TopicPartition] = set()
+        self._checkpoint_s = 0.0
         self._markers = Markers(self._plans.values(), topics.partitions, self._write)
         self.late: Counter[tuple[str, str]] = Counter()
 
@@ -365,8 +372,6 @@ class Tasks:
         self._markers.write(self._touched.values())
 
     def write_changelog(self) -> None:
-        self._offsets = {}
-        self._written = set()
         for task in self._touched.values():
             remembered = task.remembered()
             for store, stage in zip(self._stores(task), task.stages, strict=True):
@@ -378,44 +383,29 @@ class Tasks:
         self, topic: str, partition: int, records: list[tuple[bytes, bytes | None]]
     ) -> None:
         produce, later = self._producer.produce, self._program.produce_later
-        last = records.pop()
         for key, value in records:
             try:
                 produce(topic, value, key, partition)
             except BufferError:
                 later(topic, value, key, partition)
-        records.append(last)
-        self._written.add(TopicPartition(topic, partition))
-        # Offsets of a partition only grow: the last record's tells where the changelog stands.
-        later(topic, last[1], last[0], partition, None, self._delivered)
+        self._unnoted.add(TopicPartition(topic, partition))
 
     def _write(self, topic: str, partition: int, key: bytes) -> None:
         self._program.produce_later(topic, None, key, partition)
-
-    def _delivered(self, error: Any, message: Any) -> None:
-        if error is None:
-            partition = TopicPartition(message.topic(), message.partition())
-            self._offsets[partition] = message.offset() + 1
 
     def _stores(self, task: Task) -> list[PlannedStore]:
         plan = self._plans[task.flow]
         return [store for store in plan.stores if store.sub_topology == task.sub.id]
 
     def write_stores(self, positions: Mapping[TopicPartition, int]) -> None:  # noqa: ARG002 # changelogs tell
-        self._producer.poll(0)  # serves the delivery reports
-        if self._written - self._offsets.keys():
-            self._producer.flush(10.0)
-        if missing := self._written - self._offsets.keys():
-            raise RestartError(
-                f"the client did not tell the offsets of {len(missing)} changelogs after a commit; the state is in them"
-            )
         changes = Changes([], [])
         for task in self._touched.values():
-            for store, stage in zip(self._stores(task), task.stages, strict=True):
-                partition = TopicPartition(store.changelog, task.partition)
-                found = stage.changes(self._offsets.get(partition))
+            for stage in task.stages:
+                found = stage.changes()
                 changes.puts.extend(found.puts)
                 changes.deletes.extend(found.deletes)
+        if self._clock.monotonic_s() >= self._checkpoint_s:
+            changes.puts.extend(self._checkpoints())
         if changes.puts or changes.deletes:
             self._store.write(changes.puts, changes.deletes)
         for task in self._touched.values():
@@ -424,6 +414,31 @@ class Tasks:
                 self.late[task.flow, stage.node.name] += stage.counted_late()
         self._touched = {}
         self._markers.committed()
+
+    def _checkpoints(self) -> list[tuple[bytes, bytes]]:
+        """How far the store has come, told by the ends of the changelogs: all that is in them was committed just now.
+
+        A checkpoint may lag behind the store: what is read twice is put twice. So it is not worth asking at every commit.
+        """
+        self._checkpoint_s = self._clock.monotonic_s() + CHECKPOINT_EVERY_S
+        if not self._unnoted:
+            return []
+        try:
+            ends = self._admin.ends(self._unnoted)
+        except BrokerUnavailableError as error:
+            logger.warning("the ends of %d changelogs were not told: %s", len(self._unnoted), error)
+            return []
+        self._unnoted = set()
+        return [checkpoint(self._region(changelog), end) for changelog, end in ends.items()]
+
+    def _region(self, changelog: TopicPartition) -> bytes:
+        return region_of(store_number(self._store, changelog.topic), changelog.partition)
+
+    def note_checkpoints(self) -> None:
+        """Write the checkpoints that are missing. Only between a commit and the next transaction."""
+        missing = self._checkpoints()
+        if missing:
+            self._store.write(missing)
 
     def abort(self) -> None:
         """Everything is as it was at the last commit."""
