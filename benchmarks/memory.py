@@ -98,7 +98,7 @@ def key_stream(keys: int, updates: int) -> Iterator[Event]:
 def text(samples: Sequence[Sample], result: Result) -> str:
     """A table of at most some 20 rows, and the peak."""
     lines = [f"{'seconds':>10}{'resident MB':>14}{'results':>14}"]
-    step = max(1, len(samples) // ROWS)
+    step = max(1, -(-len(samples) // ROWS))
     lines += [
         f"{one.seconds:>10.0f}{one.resident_mb:>14.0f}{one.results:>14,}"
         for one in samples[step - 1 :: step]
