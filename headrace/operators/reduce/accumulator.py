@@ -50,7 +50,7 @@ class Accumulator:
         values = self._values(code)
         is_only_sum = sum(aggregate.adds for aggregate, _ in self.parts) == 1
         written: list[tuple[Aggregate, At, str]] = []
-        for aggregate, slot in sorted(self.parts, key=lambda part: part[0].calls):
+        for aggregate, slot in self.parts:
             at = At(
                 accumulator=accumulator,
                 slot=slot,

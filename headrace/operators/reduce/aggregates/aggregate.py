@@ -87,8 +87,6 @@ class Aggregate(ABC):
     """Whether `update` is written where the first value is known not to be null."""
     adds: ClassVar[bool] = False
     """Whether it adds up numbers, which may overflow."""
-    calls: ClassVar[bool] = False
-    """Whether it calls the user's code, which comes after all other preparations."""
 
     def __init__(self, call: Call) -> None:
         self.call = call

@@ -34,7 +34,11 @@ class Bounded(Aggregate):
         return (*super().state, self.limit, self.call.keep)
 
     def problems(self, window: str | None) -> Sequence[str]:
-        if window is None or self.call.keep is not None or "keep" not in self.arguments:
+        if (
+            window in (None, "session")
+            or self.call.keep is not None
+            or "keep" not in self.arguments
+        ):
             return ()
         expression = self.call.expressions[0].text
         example = f'{self.call.name}({expression}, {self.limit}, "last") or "first"'

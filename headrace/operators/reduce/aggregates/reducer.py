@@ -16,12 +16,11 @@ METHODS = ("initial", "add")
 class Own(Aggregate):
     """What a Python object with `initial()`, `add(state, value)` and, where needed, `merge(a, b)` and `result(state)` makes.
 
-    The state is of JSON's types. Methods get copies, which they may change.
+    The state is of JSON's types. Methods get copies, which they may change before they fail.
     """
 
     usage = 'reducer("package.module:Name", event.amount)'
     arguments = ("path", "expression")
-    calls = True
     skips_null = False
 
     @cached_property

@@ -80,7 +80,7 @@ def test_expressions_of_aggregations_are_found() -> None:
         {"key": "event.k", "aggregate": {"a": "top(event.x, 3, event.y)", "b": "count(event.z)"}}
     )
 
-    assert [part.text for part in config.parts()] == ["event.k", "event.x", "event.y", "event.z"]
+    assert [str(part) for part in config.parts()] == ["event.k", "event.x", "event.y", "event.z"]
 
 
 def test_a_config_has_a_schema_and_a_text() -> None:
