@@ -10,7 +10,9 @@ from headrace.runtime.flow.model import Flow, Policies
 from headrace.runtime.flow.places import Path, Places
 from headrace.runtime.flow.plain import plain
 
-_POLICIES: Final = frozenset({"on_error", "retry", "timeout", "buffer", "compensate", "link"})
+_POLICIES: Final = frozenset(
+    {"on_error", "retry", "timeout", "buffer", "compensate", "link", "renamed_from"}
+)
 """Keyword arguments of an action's method that belong to the stage, not to its configuration."""
 
 AddStage = Callable[..., "Handle"]
@@ -56,8 +58,8 @@ class Builder:
 
     Any action is a method that adds a stage without inputs, which is a trigger or waits for
     `Handle.to`: `orders.kafka("orders in", topics=["orders"])`. Keyword arguments are fields of
-    the action, but `on_error`, `retry`, `timeout`, `buffer`, `compensate` and `link` are policies
-    of the stage; fields of an action that have one of these names, or that Python cannot write,
+    the action, but `on_error`, `retry`, `timeout`, `buffer`, `compensate`, `link` and `renamed_from`
+    belong to the stage; fields of an action that have one of these names, or that Python cannot write,
     go into `config={...}`.
     """
 

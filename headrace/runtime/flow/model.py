@@ -159,11 +159,20 @@ class Stage(Policies):
     link: Literal["topic"] | None = None
     """`topic` puts a Kafka topic in front of this stage, where it would otherwise be fused with the
     one before."""
+    renamed_from: Name | None = None
+    """The name this stage had when its topics were created. They keep it, and with them the stage
+    keeps its state: renaming moves nothing. It stays in the document for good; a stage that is
+    renamed again still names the first one."""
+
+    @property
+    def first_name(self) -> str:
+        """What the stage's topics, its state and the markers of its tasks call it."""
+        return self.renamed_from or self.name
 
     @property
     def slug(self) -> str:
         """The name as topic names carry it."""
-        return slug(self.name)
+        return slug(self.first_name)
 
 
 def _as_text(value: Any) -> Any:

@@ -148,12 +148,18 @@ class _Check:
         if not stage.name:
             self.problem(i, f": stage {i + 1} has an empty name; give it one", "name")
         for other in self.flow.stages[:i]:
-            if other.slug == stage.slug and other.name != stage.name:
-                self.problem(
-                    i,
-                    f" and stage '{other.name}' both become '{stage.slug}' in topic names; rename one",
-                    "name",
+            if other.slug != stage.slug or other.name == stage.name:
+                continue
+            renamed = [one for one in (stage, other) if one.renamed_from is not None]
+            if renamed:
+                text = (
+                    f" and stage '{other.name}' would share the topics and the state of '{stage.slug}':"
+                    f" '{renamed[0].name}' is renamed from '{renamed[0].renamed_from}'; give the other one another name"
                 )
+                self.problem(i, text, "renamed_from" if stage in renamed else "name")
+            else:
+                text = f" and stage '{other.name}' both become '{stage.slug}' in topic names; rename one"
+                self.problem(i, text, "name")
 
     def _policies(self, i: int, stage: Stage) -> None:
         for key in UNSUPPORTED:

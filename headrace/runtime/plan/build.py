@@ -70,12 +70,15 @@ def _sub_topologies(graph: Graph, link_topics: dict[str, str]) -> tuple[SubTopol
             continue
         fused = [other for other in graph.nodes if other.name in members[node.name]]
         seen.update(other.name for other in fused)
+        sources = tuple(
+            source for other in fused for source in _sources(graph, other, link_topics)
+        )
+        first = sources[0].stage if sources else fused[0].name
         subs.append(
             SubTopology(
                 id=len(subs),
-                sources=tuple(
-                    source for other in fused for source in _sources(graph, other, link_topics)
-                ),
+                name=graph.by_name[first].stage.first_name,
+                sources=sources,
                 stages=tuple(other.name for other in fused),
                 sinks=tuple(_sinks(graph, fused, link_topics)),
                 keyed=tuple(other.name for other in fused if other.keyed is not None),

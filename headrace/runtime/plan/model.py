@@ -51,18 +51,17 @@ class PlannedSource:
 
 @dataclass(frozen=True, kw_only=True)
 class SubTopology:
-    """Stages that run in one task without a topic between them, in topological order."""
+    """Stages that run in one task without a topic between them, in topological order.
+
+    `name` is what tasks and markers call it: stays the same while stages are added behind it, or renamed.
+    """
 
     id: int
+    name: str
     sources: tuple[PlannedSource, ...]
     stages: tuple[str, ...]
     sinks: tuple[str, ...]
     keyed: tuple[str, ...] = ()
-
-    @property
-    def name(self) -> str:
-        """What tasks and markers call it: stays the same while stages are added behind it."""
-        return self.sources[0].stage if self.sources else self.stages[0]
 
 
 @dataclass(frozen=True, kw_only=True)
