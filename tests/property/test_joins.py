@@ -23,6 +23,8 @@ from tests.unit.operators.join.fake_task import FakeTask, action_of
 KINDS: st.SearchStrategy[Kind] = st.sampled_from(("inner", "left", "outer"))
 SIDES: st.SearchStrategy[Side] = st.sampled_from(("left", "right"))
 TIMES = st.integers(0, 60)
+STEPS = st.integers(-12, 15)
+"""From one record to the next: forth more than back, so that many are out of order and few are too late."""
 SENDERS = {"left": "a", "right": "b"}
 FAR_MS = 10_000
 
@@ -35,11 +37,13 @@ def stream_joins(draw: st.DrawFn) -> Streams:
 
 @st.composite
 def arrivals(draw: st.DrawFn, deletes: bool = False) -> list[Arrival]:
-    pairs = draw(st.lists(st.tuples(SIDES, TIMES, st.booleans()), max_size=30))
-    return [
-        Arrival(side, None if deletes and is_deleted else i, time_ms)
-        for i, (side, time_ms, is_deleted) in enumerate(pairs)
-    ]
+    pairs = draw(st.lists(st.tuples(SIDES, STEPS, st.booleans()), max_size=30))
+    found: list[Arrival] = []
+    time_ms = 20
+    for i, (side, step_ms, is_deleted) in enumerate(pairs):
+        time_ms = max(time_ms + step_ms, 0)
+        found.append(Arrival(side, None if deletes and is_deleted else i, time_ms))
+    return found
 
 
 def task_of(**config: Any) -> FakeTask:

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 from headrace.runtime.contracts.action import SELF, TABLE, Action, KeyedAction, TimerKind
 
 KEY = b"k"
+FIRED_MAX = 1_000
+"""Timers that one step of the watermark may fire."""
 
 
 class Forwarded(NamedTuple):
@@ -60,10 +62,13 @@ class FakeTask:
     def advance(self, time_ms: int) -> None:
         """The watermark goes on, and fires what it passes."""
         self.watermark_ms = max(self.watermark_ms, time_ms)
+        fired = 0
         while due := [
             (at, key, name) for (key, name), at in self.timers.items() if at <= self.watermark_ms
         ]:
             at, key, name = min(due)
+            fired += 1
+            assert fired < FIRED_MAX, "a timer is set again and again for a time that has passed"
             del self.timers[key, name]
             self._fire(key, name, at)
 

@@ -56,6 +56,15 @@ def test_a_left_record_without_a_match_comes_out_when_the_watermark_has_passed_i
     assert task.take() == [({"left": "left", "right": None}, 100)]
 
 
+def test_a_record_out_of_order_comes_out_at_the_end_of_its_own_window() -> None:
+    task = task_of(type="left", grace="5ms")
+    task.record("a", "first", 100)
+    task.record("a", "earlier", 95)
+    task.advance(111)
+
+    assert task.take() == [({"left": "earlier", "right": None}, 95)]
+
+
 def test_a_right_record_without_a_match_comes_out_of_an_outer_join_only() -> None:
     left, outer = task_of(type="left"), task_of(type="outer")
     for task in (left, outer):

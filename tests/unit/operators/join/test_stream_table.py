@@ -61,6 +61,15 @@ def test_a_record_waits_for_a_row_that_comes_late() -> None:
     assert (task.action.is_per_record, task.action.delay_ms) == (False, 10)
 
 
+def test_records_out_of_order_each_wait_for_their_own_time() -> None:
+    task = task_of(wait="10ms", type="left")
+    task.record("a", "first", 100)
+    task.record("a", "earlier", 95)
+    task.advance(105)
+
+    assert task.take() == [({"left": "earlier", "right": None}, 95)]
+
+
 def test_as_of_sees_the_row_of_its_time() -> None:
     task = task_of(as_of=True, history="1m", type="left")
     for time_ms, row in ((10, "a"), (30, None), (20, "b"), (40, "c")):
@@ -97,6 +106,26 @@ def test_the_latest_row_is_kept_however_old_and_those_it_replaced_for_the_histor
     assert (during, after) == (2, 1)
     assert task.take() == [({"left": 1, "right": "second"}, 1_000)]
     assert task.timers == {}
+
+
+def test_a_deletion_is_forgotten_once_no_record_can_ask_for_the_row_before_it() -> None:
+    task = task_of(as_of=True, history="20ms")
+    task.row("row", 10)
+    task.row(None, 30)
+    task.advance(49)
+    task.record("a", 1, 29)
+    task.advance(50)
+
+    assert task.take() == [({"left": 1, "right": "row"}, 29)]
+    assert (task.state, task.timers) == ({}, {})
+
+
+def test_the_deletion_of_a_row_that_was_never_there_is_forgotten_too() -> None:
+    task = task_of(as_of=True, history="20ms")
+    task.row(None, 30)
+    task.advance(50)
+
+    assert (task.state, task.timers) == ({}, {})
 
 
 def test_a_row_of_long_ago_counts_when_there_is_no_later_one() -> None:
