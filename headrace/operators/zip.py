@@ -54,6 +54,9 @@ class Zip(KeyedAction):
     def shape(self) -> Mapping[str, Any]:
         return {"action": "zip"}
 
+    def sides(self, senders: Sequence[str]) -> Mapping[str, str]:  # noqa: ARG002 - in the order of `check_inputs`
+        return {name: str(number) for number, name in enumerate(self._inputs)}
+
     def check_inputs(self, inputs: Sequence[str]) -> Iterable[str]:
         self._inputs = tuple(inputs)
         if len(inputs) < 2:
@@ -62,7 +65,7 @@ class Zip(KeyedAction):
 
     def on_record(self, context: KeyedContext, event: Any) -> None:
         assert context.input in self._inputs, context.input
-        buffers = {name: Fifo(context, f"{name}/") for name in self._inputs}
+        buffers = {name: Fifo(context, f"{number}/") for number, name in enumerate(self._inputs)}
         own = buffers[context.input]
         if len(own) >= self.config.event_limit:
             missing = ", ".join(f"'{name}'" for name, held in buffers.items() if not len(held))

@@ -61,6 +61,9 @@ class KeyedJoin(KeyedAction):
             found["table"] = config.topic.table
         return {"action": "join", "kind": self.kind, **found}
 
+    def sides(self, senders: Sequence[str]) -> Mapping[str, str]:
+        return {sender: self._side(sender) for sender in senders}
+
     def key(self, sender: str) -> Expression | None:
         return self.config.right_key if self._side(sender) == "right" else self.config.left_key
 

@@ -60,7 +60,8 @@ def _headers(code: StageCode, action: KeyedAction | None, sender: str) -> str:
     elif code.entry.carries_bytes:
         headers = f"bytes_headers({code.scope.event})"
     if action is not None and takes_senders(action):
-        headers = f"sender_headers({sender!r}, {headers})"
+        told = code.entry.graph.by_name[sender].stage.first_name
+        headers = f"sender_headers({told!r}, {headers})"
     return headers
 
 

@@ -247,6 +247,12 @@ class Writer:
                 with self.at(LinePlace(entry, entry.node, "event", {})):
                     sender = self.variable("sender")
                     self.line(f"{sender} = sender_of(message)")
+                    stages = [
+                        entry.graph.by_name[n].stage for n in entry.graph.inputs[entry.node.name]
+                    ]
+                    renamed = {one.first_name: one.name for one in stages if one.renamed_from}
+                    if renamed:
+                        self.line(f"{sender} = {renamed!r}.get({sender}, {sender})")
             self.stage(entry, entry.node, scope, is_entry=True, sender=sender)
             return
         if entry.via == "table":

@@ -336,12 +336,21 @@ class KeyedAction(Action, ABC):
         return False
 
     def shape(self) -> Mapping[str, Any]:
-        """What the stored state looks like, as JSON: state of another shape is refused.
+        """What the stored state looks like, as JSON: state of another shape is refused, unless `migration` can use it.
 
-        Settings that may change without harm (a grace, a bound) are left out.
+        Settings that may change without harm (a grace, a bound) are left out. The plan adds what it knows: the key, where no
+        name in here ends in `key`, and `sides`.
         """
         config = self.config.model_dump(mode="json", exclude_defaults=True, fallback=str)
         return {"action": type(self).__name__, "config": config}
+
+    def sides(self, senders: Sequence[str]) -> Mapping[str, str]:  # noqa: ARG002 # most take all records alike
+        """What the state calls the stages that send to this one, where it tells them apart; such a stage may be renamed."""
+        return {}
+
+    def migration(self, before: Mapping[str, Any]) -> "Migration | None":  # noqa: ARG002 # most cannot
+        """How to go on with state of another shape, where that can be done; None refuses it."""
+        return None
 
     @property
     def delay_ms(self) -> int:
@@ -398,6 +407,18 @@ class Fold:
     ttl_ms: int | None = (
         None  # without windows: forget a key so long after its last record, in event time
     )
+
+
+@dataclass(frozen=True)
+class Migration:
+    """How a stage goes on with state of an earlier shape.
+
+    `convert` makes the accumulator of this shape from one of the earlier shape, which it may change. It is called once for
+    every accumulator of a task before the task begins. `summary` says what becomes of the state, in plain words.
+    """
+
+    summary: str
+    convert: Callable[[list[Any]], list[Any]]
 
 
 @dataclass(frozen=True, kw_only=True)

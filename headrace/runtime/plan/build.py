@@ -1,7 +1,9 @@
 """Fusion: which stages run in one task, and which topics the flow needs in between."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
+import orjson
 import re2
 
 from headrace.runtime.contracts.action import InlineAction, TriggerAction
@@ -70,9 +72,7 @@ def _sub_topologies(graph: Graph, link_topics: dict[str, str]) -> tuple[SubTopol
             continue
         fused = [other for other in graph.nodes if other.name in members[node.name]]
         seen.update(other.name for other in fused)
-        sources = tuple(
-            source for other in fused for source in _sources(graph, other, link_topics)
-        )
+        sources = tuple(source for other in fused for source in _sources(graph, other, link_topics))
         first = sources[0].stage if sources else fused[0].name
         subs.append(
             SubTopology(
@@ -216,17 +216,34 @@ def _stores(graph: Graph, subs: tuple[SubTopology, ...], prefix: str) -> tuple[P
     for sub in subs:
         for name in sub.keyed:
             node = graph.by_name[name]
-            assert node.keyed is not None
             found.append(
                 PlannedStore(
                     stage=name,
                     changelog=f"{prefix}.{graph.flow.slug}.{node.stage.slug}.changelog",
                     sub_topology=sub.id,
-                    shape=node.keyed.shape(),
-                    text=f"{node.stage.action} {node.keyed.summary()}".strip(),
+                    shape=_shape(graph, node),
+                    text=f"{node.stage.action} {node.action.summary()}".strip(),
                 )
             )
     return tuple(found)
+
+
+def _shape(graph: Graph, node: Node) -> dict[str, Any]:
+    """What the state of a stage looks like, as it comes back out of a store."""
+    action, senders = node.keyed, graph.inputs[node.name]
+    assert action is not None
+    shape = dict(action.shape())
+    if not any(name.endswith("key") for name in shape):
+        parts = [action.key(sender) for sender in senders]
+        keys = sorted({None if part is None else part.text for part in parts}, key=str)
+        shape["key"] = keys[0] if len(keys) == 1 else keys
+    sides = action.sides(senders)
+    if sides:
+        shape["sides"] = {
+            graph.by_name[name].stage.first_name: side for name, side in sides.items()
+        }
+    known: dict[str, Any] = orjson.loads(orjson.dumps(shape))
+    return known
 
 
 def _changelogs(stores: tuple[PlannedStore, ...]) -> Iterator[PlannedTopic]:

@@ -179,12 +179,12 @@ def _link_headers(
 
 
 def sender_headers(sender: str, headers: Headers | None) -> Headers:
-    """Headers of a record whose receiver asks which stage sent it."""
+    """Headers of a record whose receiver asks which stage sent it: by its first name, so that it may be renamed meanwhile."""
     return [*(headers or ()), (SENDER, sender.encode())]
 
 
 def sender_of(message: Message) -> str:
-    """The stage that sent a record through a topic of headrace's own."""
+    """The first name of the stage that sent a record through a topic of headrace's own."""
     return (header(message, SENDER) or b"").decode()
 
 
