@@ -25,10 +25,18 @@ class Alarms:
         return [self._times, self.seen_ms]
 
     def set(self, context: KeyedContext, name: str, at_ms: int, kind: TimerKind) -> None:
-        """See to it that the timer fires at this time at the latest."""
-        if name not in self._times or at_ms < self._times[name]:
-            self._times[name] = at_ms
-            context.set_timer(name, at_ms, kind=kind)
+        """See to it that the timer fires at this time at the latest.
+
+        One that has fired, and whose call failed and so changed nothing, is set anew: it is due at once.
+        """
+        known_ms = self._times.get(name)
+        if known_ms is not None and known_ms <= at_ms:
+            reached_ms = context.now_ms if kind == "wall" else context.watermark_ms
+            if known_ms > reached_ms:
+                return
+            at_ms = known_ms
+        self._times[name] = at_ms
+        context.set_timer(name, at_ms, kind=kind)
 
     def fired(self, name: str) -> None:
         """Note that the timer is gone."""

@@ -116,6 +116,19 @@ def test_a_refused_record_changes_no_session() -> None:
     assert world.refused == ["sum(event.v) takes numbers, found text"]
 
 
+@pytest.mark.parametrize("window", [{"session": "10ms"}, {"sliding": "10ms"}])
+def test_a_window_whose_result_failed_closes_with_the_next_record(window: dict[str, Any]) -> None:
+    world = world_of(window, emit="final")
+    world.record({}, at=100)
+    world.timers.clear()  # what is left when the call of a timer fails
+    world.advance_watermark(200)
+    assert not world.forwards
+
+    world.record({}, at=300)
+
+    assert [(event["end"], event["n"]) for event in world.events] == [(100, 1)]
+
+
 @pytest.mark.parametrize(
     ("window", "sent"),
     [({"session": "1h"}, result(100, 200, n=2)), ({"count": 5}, result(100, 200, n=2))],
