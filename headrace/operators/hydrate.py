@@ -153,6 +153,8 @@ class HydrateTable(KeyedAction):
         return f"{what} of {scope} {self._topic}{key} into {where}"
 
     def shape(self) -> Mapping[str, Any]:
+        if self.config.is_global:
+            return {"action": "hydrate", "rows": "global"}  # they are not in the stage's state
         key = self.config.key.text if self.config.key else None
         rows = "versions" if self.config.as_of else "current"
         return {"action": "hydrate", "table": self._topic, "key": key, "rows": rows}

@@ -5,7 +5,7 @@ from typing import Any
 
 from headrace.runtime.contracts.broker import TopicDescription
 from headrace.runtime.graph import Node
-from headrace.runtime.plan.model import Plan, PlannedTopic, SubTopology
+from headrace.runtime.plan.model import Plan, PlannedStore, PlannedTopic, SubTopology
 
 
 def plan_document(
@@ -21,7 +21,7 @@ def plan_document(
         "prefix": plan.prefix,
         "sub_topologies": [_sub_topology(plan, sub) for sub in plan.sub_topologies],
         "topics": [_topic(topic, topics) for topic in plan.topics],
-        "stores": list(plan.stores),
+        "stores": [_store(store) for store in plan.stores],
         "warnings": list(plan.warnings),
     }
 
@@ -29,16 +29,19 @@ def plan_document(
 def _sub_topology(plan: Plan, sub: SubTopology) -> dict[str, Any]:
     return {
         "id": sub.id,
+        "name": sub.name,
         "sources": [
             {
                 "stage": source.stage,
                 "topics": list(source.topics),
                 "pattern": source.pattern,
+                "via": source.via,
                 "is_link": source.is_link,
             }
             for source in sub.sources
         ],
         "stages": [_stage(plan.graph.by_name[name]) for name in sub.stages],
+        "keyed": list(sub.keyed),
         "sinks": list(sub.sinks),
     }
 
@@ -47,11 +50,22 @@ def _stage(node: Node) -> dict[str, Any]:
     return {
         "name": node.name,
         "action": node.stage.action,
+        "renamed_from": node.stage.renamed_from,
         "summary": node.action.summary(),
         "out": list(node.out),
         "routes": list(node.routes),
         "on_error": "stage" if node.handler is not None else node.on_error,
         "handler": node.handler,
+    }
+
+
+def _store(store: PlannedStore) -> dict[str, Any]:
+    return {
+        "stage": store.stage,
+        "keeps": store.text,
+        "changelog": store.changelog,
+        "sub_topology": store.sub_topology,
+        "shape": dict(store.shape),
     }
 
 

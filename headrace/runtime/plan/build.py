@@ -155,7 +155,7 @@ def _topics(
                 text=topic,
                 role="repartition" if via == "repartition" else "link",
                 stages=(stage,),
-                reason=f"brings the records of one key of stage '{stage}' together"
+                reason=_why_repartitioned(graph, graph.by_name[stage])
                 if via == "repartition"
                 else f"stage '{stage}' asks for a topic in front of it (link: topic)",
             )
@@ -195,19 +195,44 @@ def _topics(
     return tuple(found)
 
 
+def _why_repartitioned(graph: Graph, node: Node) -> str:
+    """Who sends through the topic in front of a keyed stage, and by which key."""
+    assert node.keyed is not None
+    by: dict[str, list[str]] = {}
+    kept: list[str] = []
+    for sender in graph.inputs[node.name]:
+        key = node.keyed.key(sender)
+        if key is not None:
+            by.setdefault(key.text, []).append(sender)
+        elif node.is_linked:
+            kept.append(sender)
+    reasons = [f"brings records of {_quoted(names)} together by {key}" for key, names in by.items()]
+    if kept:
+        reasons.append(f"takes those of {_quoted(kept)}, too (link: topic)")
+    if node.keyed.sends:
+        reasons.append(f"carries what '{node.name}' sends to itself under other keys")
+    return f"{'; '.join(reasons)}; for stage '{node.name}'"
+
+
 def _tables(graph: Graph) -> Iterator[PlannedTopic]:
     read: dict[str, list[str]] = {}
+    whole: dict[str, list[str]] = {}
     for node in graph.nodes:
         table = node.keyed.table() if node.keyed is not None else None
         if table is not None:
             read.setdefault(table.topic, []).append(node.name)
+            if table.is_global:
+                whole.setdefault(table.topic, []).append(node.name)
     for topic, stages in read.items():
+        all_of_it = (
+            f"; all of it by each worker, for {_quoted(whole[topic])}" if topic in whole else ""
+        )
         yield PlannedTopic(
             name=topic,
             text=topic,
             role="table",
             stages=tuple(stages),
-            reason=f"read as a table by {_quoted(stages)}",
+            reason=f"read as a table by {_quoted(stages)}{all_of_it}",
         )
 
 

@@ -7,8 +7,10 @@ from headrace.runtime.plan.text import ROLES
 STYLES: dict[Kind, str] = {
     "flow": "",
     "route": ' [label="route"]',
+    "late": ' [label="late"]',
     "error": ' [label="error", style=dashed]',
     "dead_letter": "",
+    "state": " [style=dotted, color=gray, arrowhead=none]",
 }
 
 
@@ -23,6 +25,8 @@ def plan_dot(plan: Plan) -> str:
     ]
     for topic, key in zip(plan.topics, topic_ids(plan), strict=True):
         style = "dashed" if topic.is_internal else "solid"
+        if topic.role == "changelog":
+            style = "dotted, color=gray, fontcolor=gray"
         label = _label(topic.text, ROLES[topic.role])
         lines.append(f"  {key} [label={label}, shape=cylinder, style={style}];")
     for sub in plan.sub_topologies:

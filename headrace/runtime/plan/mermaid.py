@@ -7,8 +7,10 @@ from headrace.runtime.plan.text import ROLES
 ARROWS: dict[Kind, str] = {
     "flow": "-->",
     "route": "-->|route|",
+    "late": "-->|late|",
     "error": "-.->|error|",
     "dead_letter": "-.->",
+    "state": "-.-",
 }
 
 

@@ -68,7 +68,7 @@ class SubTopology:
 class PlannedStore:
     """The state of one keyed stage: per task a region of the store, and a partition of the changelog topic.
 
-    `shape` tells what is in it; a worker refuses state of another shape. `follows` is the sub-topology whose partitions it has.
+    `shape` tells what is in it; a worker refuses state of another shape. It has the partitions of `sub_topology`'s tasks.
     """
 
     stage: str

@@ -8,8 +8,12 @@ from headrace.runtime.plan.model import Plan, PlannedTopic, SubTopology
 
 ROLES = {
     "source": "source",
+    "table": "table",
     "link": "link",
+    "repartition": "repartition",
+    "changelog": "changelog",
     "sink": "sink",
+    "late": "late records",
     "dead_letter": "dead letters",
 }
 """What people call the roles of topics."""
@@ -25,17 +29,20 @@ def plan_text(plan: Plan, topics: Mapping[str, TopicDescription] | None = None) 
     for sub in plan.sub_topologies:
         lines += ["", *_sub_topology(plan, sub)]
     rows = [
-        (ROLES[topic.role], topic.text, partitions_text(topic, topics), topic.reason)
+        (ROLES[topic.role], topic.text, partitions_text(plan, topic, topics), topic.reason)
         for topic in plan.topics
     ]
     lines += ["", "topics", *_indented(rows)]
-    lines += ["", "stores", *(f"  {store}" for store in plan.stores or ("none",))]
+    stores = [(store.stage, store.text, f"in {store.changelog}") for store in plan.stores]
+    lines += ["", "stores", *(_indented(stores) if stores else ["  none"])]
     if plan.warnings:
         lines += ["", "warnings", *(f"  {warning}" for warning in plan.warnings)]
     return "\n".join(lines)
 
 
-def partitions_text(topic: PlannedTopic, topics: Mapping[str, TopicDescription] | None) -> str:
+def partitions_text(
+    plan: Plan, topic: PlannedTopic, topics: Mapping[str, TopicDescription] | None
+) -> str:
     """How many partitions a topic has, or by which rule that is decided."""
     if topic.name is None:
         return "of each topic that matches" if topic.role == "source" else "of each topic named"
@@ -45,25 +52,53 @@ def partitions_text(topic: PlannedTopic, topics: Mapping[str, TopicDescription] 
     missing = "missing; " if topics is not None else ""
     if topic.role == "source":
         return f"{missing}the topic's own"
+    if topic.role == "table":
+        is_global = all(_reads_whole_table(plan, name) for name in topic.stages)
+        return f"{missing}the topic's own" + (
+            "" if is_global else ", equal to what its stage reads"
+        )
+    if topic.role == "repartition":
+        return f"{missing}created with as many as its stage reads, or the largest source has"
+    if topic.role == "changelog":
+        return f"{missing}created with as many as there are tasks"
     if topic.is_internal:
         return f"{missing}created with as many as the sources have"
     return f"{missing}the topic's own, or as many as the sources have"
 
 
+def _reads_whole_table(plan: Plan, stage: str) -> bool:
+    keyed = plan.graph.by_name[stage].keyed
+    table = keyed.table() if keyed is not None else None
+    return table is not None and table.is_global
+
+
 def _sub_topology(plan: Plan, sub: SubTopology) -> Iterator[str]:
-    reads = ", ".join(dict.fromkeys(source.text for source in sub.sources))
+    read = [source.text for source in sub.sources]
+    for name in sub.keyed:
+        keyed = plan.graph.by_name[name].keyed
+        table = keyed.table() if keyed is not None else None
+        if table is not None and table.is_global:
+            read.append(f"{table.topic} (all of it)")
+    reads = ", ".join(dict.fromkeys(read))
     writes = ", ".join(sub.sinks)
     yield f"sub-topology {sub.id}  reads {reads}" + (f"; writes {writes}" if writes else "")
     nodes = [plan.graph.by_name[name] for name in sub.stages]
     yield from _indented(
         [(node.name, node.stage.action, node.action.summary(), _way_on(node)) for node in nodes]
     )
+    for node in nodes:
+        if node.stage.renamed_from:
+            yield f"  {node.name} was renamed from {node.stage.renamed_from}, whose topics it keeps"
 
 
 def _way_on(node: Node) -> str:
     words = [f"-> {', '.join(node.out)}"] if node.out else []
-    if node.routes:
-        words.append(f"-> {' | '.join(node.routes)}")
+    late = node.keyed.late_stage if node.keyed is not None else None
+    routes = [name for name in node.routes if name != late]
+    if routes:
+        words.append(f"-> {' | '.join(routes)}")
+    if late is not None:
+        words.append(f"late -> {late}")
     if node.handler is not None:
         words.append(f"on error -> {node.handler}")
     elif node.on_error != "dead_letter":

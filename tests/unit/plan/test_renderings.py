@@ -13,6 +13,7 @@ from headrace.runtime.graph import check_flow
 from headrace.runtime.plan import Plan, build_plan
 from headrace.runtime.plan.as_json import plan_document
 from headrace.runtime.plan.dot import plan_dot
+from headrace.runtime.plan.drawing import arrows, topic_ids
 from headrace.runtime.plan.mermaid import plan_mermaid
 from headrace.runtime.plan.text import plan_text
 
@@ -29,11 +30,50 @@ stages:
   - {name: small, action: publish, config: {topic: "small-${event.country}"}, on_error: skip}
   - {name: mend, action: publish, config: {topic: "mend"}}
 """
+SHOP = """
+name: shop
+stages:
+  - {name: orders, action: kafka, config: {topics: orders}, out: known}
+  - {name: payments, action: kafka, config: {topics: payments}, out: both}
+  - {name: known, action: hydrate, config: {table: users, into: user}, out: [named, both]}
+  - name: named
+    action: hydrate
+    config: {table: countries, global: true, key: event.country, into: country}
+    out: totals
+  - name: totals
+    action: reduce
+    config:
+      key: event.region
+      window: {tumbling: 1m}
+      aggregate: {n: count(), total: sum(event.amount)}
+      emit: final
+      late: {topic: late-orders}
+    out: sink
+  - name: both
+    action: join
+    renamed_from: pairs
+    config: {left: known, right: payments, left_key: event.id, right_key: event.order, within: 1h, late: lost}
+    out: sink
+  - {name: lost, action: publish, config: {topic: lost}}
+  - {name: sink, action: publish, config: {topic: results}}
+"""
+PEOPLE = """
+name: people
+stages:
+  - {name: users, action: kafka, config: {topics: users}, out: with city}
+  - {name: cities, action: kafka, config: {topics: cities}, out: with city}
+  - name: with city
+    action: join
+    config: {left: users, right: cities, as: {left: table, right: table}, foreign_key: event.city}
+    out: sink
+  - {name: sink, action: publish, config: {topic: people}}
+"""
+FLOWS = {"orders": ORDERS, "shop": SHOP, "people": PEOPLE}
 RENDERINGS: dict[str, Callable[[Plan], str]] = {
-    "orders.txt": plan_text,
-    "orders.dot": plan_dot,
-    "orders.mmd": plan_mermaid,
-    "orders.json": lambda plan: json.dumps(plan_document(plan), indent=2),
+    ".txt": plan_text,
+    ".dot": plan_dot,
+    ".mmd": plan_mermaid,
+    ".json": lambda plan: json.dumps(plan_document(plan), indent=2),
 }
 
 
@@ -42,18 +82,29 @@ def plan_of(text: str) -> Plan:
     return build_plan(check_flow(flow))
 
 
-@pytest.mark.parametrize("name", RENDERINGS)
-def test_a_rendering_is_the_one_that_was_checked_in(name: str) -> None:
-    rendered = RENDERINGS[name](plan_of(ORDERS))
+@pytest.mark.parametrize("suffix", RENDERINGS)
+@pytest.mark.parametrize("flow", FLOWS)
+def test_a_rendering_is_the_one_that_was_checked_in(flow: str, suffix: str) -> None:
+    rendered = RENDERINGS[suffix](plan_of(FLOWS[flow]))
 
-    assert rendered + "\n" == (SNAPSHOTS / name).read_text("utf-8")
+    assert rendered + "\n" == (SNAPSHOTS / f"{flow}{suffix}").read_text("utf-8")
 
 
-@pytest.mark.parametrize("name", RENDERINGS)
-def test_a_rendering_is_the_same_each_time(name: str) -> None:
-    render = RENDERINGS[name]
+@pytest.mark.parametrize("suffix", RENDERINGS)
+@pytest.mark.parametrize("flow", FLOWS)
+def test_a_rendering_is_the_same_each_time(flow: str, suffix: str) -> None:
+    render = RENDERINGS[suffix]
 
-    assert render(plan_of(ORDERS)) == render(plan_of(ORDERS))
+    assert render(plan_of(FLOWS[flow])) == render(plan_of(FLOWS[flow]))
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_every_topic_of_a_plan_has_an_arrow(flow: str) -> None:
+    plan = plan_of(FLOWS[flow])
+
+    drawn = {end for arrow in arrows(plan) for end in (arrow.start, arrow.end)}
+
+    assert drawn.issuperset(topic_ids(plan))
 
 
 def test_partitions_of_topics_on_the_cluster_are_told() -> None:
