@@ -139,14 +139,14 @@ def write_results(writer: Writer, entry: Entry) -> None:
     action = node.keyed
     assert action is not None
     scope = Scope(is_owned=False, is_shared=True)
-    names = _given(entry, node.name)
-    with writer.block("def forward(message, event, given=NOTHING):"), writer.attempt():
-        with writer.at(StageCode(writer, entry, node, scope).place):
-            for name in names:
-                variable = writer.variable("result", name)
-                writer.line(f"{variable} = given and given.get({name!r})")
-                scope = replace(scope, results={**scope.results, name: variable})
-        writer.downstream(entry, node, scope)
+    fold = action.fold()
+    if fold is not None:
+        header = "def result(message, key, start, end, accumulator):"
+        with writer.block(header), writer.attempt():
+            _write_result(writer, entry, fold)
+    else:
+        with writer.block("def forward(message, event, given=NOTHING):"), writer.attempt():
+            _write_forward(writer, entry, scope)
     plain = Scope(is_owned=False, is_shared=True)
     for i, target in enumerate(action.outputs()):
         with writer.block(f"def route_{i}(message, event, given=NOTHING):"), writer.attempt():
@@ -159,15 +159,28 @@ def write_results(writer: Writer, entry: Entry) -> None:
     with writer.block("def guarded(message, call, key, *arguments):"), writer.attempt():
         with writer.at(StageCode(writer, entry, node, replace(plain, event="")).place):
             writer.line("call(key, *arguments)")
-    fold = action.fold()
-    if fold is not None:
-        header = "def result(message, key, start, end, accumulator):"
-        with writer.block(header), writer.attempt():
-            _write_result(writer, entry, fold)
+
+
+def _write_forward(writer: Writer, entry: Entry, scope: Scope) -> None:
+    with writer.at(StageCode(writer, entry, entry.node, scope).place):
+        for name in _given(entry, entry.node.name):
+            variable = writer.variable("result", name)
+            writer.line(f"{variable} = given and given.get({name!r})")
+            scope = replace(scope, results={**scope.results, name: variable})
+    writer.downstream(entry, entry.node, scope)
 
 
 def _write_result(writer: Writer, entry: Entry, fold: Fold) -> None:
-    scope = Scope(event="result", is_owned=True, is_object=True)
+    timestamp = "end - 1" if fold.bin_ms else None
+    scope = Scope(
+        event="result",
+        is_owned=True,
+        is_shared=True,  # an accumulator may hold what a user's field held
+        is_object=True,
+        message_key="key",
+        has_headers=False,
+        timestamp=timestamp,
+    )
     code = StageCode(writer, entry, entry.node, scope)
     with writer.at(code.place):
         fields = [("key", "decode_key(key)")]

@@ -134,7 +134,7 @@ class StageCode:
         """The run's key as text where it is UTF-8, else as bytes."""
         if self.scope.key is None:
             name = self.variable("key", "key")
-            self.line(f"{name} = decode_key(message.key())")
+            self.line(f"{name} = decode_key({self.scope.message_key})")
             self.scope = replace(self.scope, key=name)
         assert self.scope.key
         return self.scope.key
@@ -233,6 +233,8 @@ class StageCode:
         written = [f"({name}, encode_header({text}))" for name, text in headers]
         if written:
             given["headers"] = f"add_headers(message, [{', '.join(written)}])"
+        elif not self.scope.has_headers:
+            given["headers"] = NOTHING
         else:
             given["headers"] = (
                 "plain_headers(message)"
@@ -250,7 +252,7 @@ class StageCode:
 
     def raw_key(self) -> str:
         """Source of the run's key as the client takes it."""
-        return encode(str(self.scope.key)) if self.scope.is_key_set else "message.key()"
+        return encode(str(self.scope.key)) if self.scope.is_key_set else self.scope.message_key
 
     def raw_timestamp(self) -> str:
         """Source of the run's event time."""

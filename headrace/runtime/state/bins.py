@@ -1,9 +1,9 @@
 """The accumulators of a fold in one task: per bin of event time and key, committed ones in the store, changed ones in memory."""
 
 from collections.abc import Callable, Iterable, Iterator
-from copy import deepcopy
 from heapq import merge
-from typing import Any
+from itertools import chain, islice
+from typing import Any, TypeVar
 
 from headrace.runtime.contracts.store import Store
 from headrace.runtime.state.codec import decode, encode, expiry_of
@@ -26,10 +26,12 @@ Accumulator = list[Any]
 class Bins:
     """Accumulators by bin and key.
 
-    `live` holds what changed since the last commit; generated code looks into it and puts into it. `cached` holds
-    committed accumulators. A bin that is `resident` was begun while this process looked on, and is in the cache as a whole, so
-    that it is walked through without reading the store. `stored` are the bins that have entries in the store. Without bins
-    there is one, bin 0, whose changes are in `without_bins`, always the same dictionary.
+    `live` holds what changed since the last commit; generated code looks into it and puts into it. What was committed is in the
+    changelog; it goes to the store some time later, in one batch with the checkpoint (`flush`), so that a window that is
+    soon over costs the store nothing. Until then it waits in `_unwritten`. `_cached` holds committed accumulators, decoded.
+    A bin that is `_resident` was begun while this process looked on and is in the cache as a whole.
+
+    Without bins there is one, bin 0, whose changes are in `without_bins`, always the same dictionary.
     """
 
     def __init__(
@@ -52,14 +54,20 @@ class Bins:
         self._now_ms = now_ms
         self._ttl_ms = ttl_ms
         self.copy_of: Callable[[Accumulator], Accumulator]
-        self.copy_of = deepcopy if any(isinstance(v, list | dict) for v in initial()) else list
+        is_nested = any(isinstance(slot, list | dict) for slot in initial())
+        self.copy_of = _copy_nested if is_nested else list
         self._cached: dict[int, dict[bytes, Accumulator]] = {}
         self._cached_count = 0
         self._resident: set[int] = set()
-        self.stored = self._find_stored()
-        self._records: list[tuple[bytes, bytes | None]] = []
+        self._in_store = self._find_stored()
+        self._committed_bins = set(self._in_store)
+        self._unwritten: dict[int, dict[bytes, bytes]] = {}
+        self._encoded: dict[int, dict[bytes, bytes]] = {}
+        self._deleted: list[bytes] = []
+        self._tombstones: list[tuple[bytes, bytes | None]] = []
         self._dropped: dict[int, list[bytes] | None] = {}
         self._stale: list[bytes] = []
+        self._swept_ms = 0
 
     def _find_stored(self) -> set[int]:
         """The bins of the store, found by stepping from each one to the next."""
@@ -77,7 +85,10 @@ class Bins:
     @property
     def known(self) -> Iterable[int]:
         """The bins that hold anything."""
-        return self.stored.union(start for start, changed in self.live.items() if changed)
+        gone = {start for start, keys in self._dropped.items() if keys is not None}
+        return (self._committed_bins - gone).union(
+            start for start, changed in self.live.items() if changed
+        )
 
     def load(self, start: int, key: bytes) -> Accumulator:
         """An accumulator to change: a copy of the committed one, or a new one. The caller puts it into `live`."""
@@ -91,9 +102,12 @@ class Bins:
             found = cached.get(key)
             if found is not None:
                 return found
-        if start not in self.stored or start in self._resident:
+        if start not in self._committed_bins or start in self._resident:
             return None
-        data = self._store.get(self._region + accumulator_key(start, key))
+        waiting = self._unwritten.get(start)
+        data = waiting.get(key) if waiting else None
+        if data is None and start in self._in_store:
+            data = self._store.get(self._region + accumulator_key(start, key))
         if data is None or self._is_expired(data):
             return None
         return decode(data)  # type: ignore[no-any-return] # accumulators are lists
@@ -109,7 +123,7 @@ class Bins:
         live = self.live.get(start, {})
         keys = sorted(key for key in live if after is None or key > after)
         changed = ((key, live[key]) for key in keys)
-        if start not in self.stored:
+        if start not in self._committed_bins:
             return changed
         committed = self._committed(start, after)
         both = merge(
@@ -123,11 +137,23 @@ class Bins:
             for key in sorted(key for key in cached if after is None or key > after):
                 yield key, cached[key]
             return
+        both = merge(self._waiting(start, after), self._read(start, after), key=_key_of)
+        for key, data in _first_of_each(both):
+            if not self._is_expired(data):
+                yield key, decode(data)
+
+    def _waiting(self, start: int, after: bytes | None) -> Iterator[tuple[bytes, bytes]]:
+        waiting = self._unwritten.get(start, {})
+        for key in sorted(key for key in waiting if after is None or key > after):
+            yield key, waiting[key]
+
+    def _read(self, start: int, after: bytes | None) -> Iterator[tuple[bytes, bytes]]:
+        if start not in self._in_store:
+            return
         prefix = self._region + accumulator_key(start, b"")
         begin = prefix if after is None else prefix + after + b"\0"
         for found, data in self._store.range(begin, end_of(prefix)):
-            if not self._is_expired(data):
-                yield found[len(prefix) :], decode(data)
+            yield found[len(prefix) :], data
 
     def _is_expired(self, data: bytes) -> bool:
         expires_ms = expiry_of(data) if self._ttl_ms is not None else None
@@ -143,31 +169,31 @@ class Bins:
         self.live.pop(start, None)
         if start in self._dropped:
             return budget if self._dropped[start] is None else 0
-        if start not in self.stored:
+        if start not in self._committed_bins:
             return 0
         cached = self._uncache(start)
         if start in self._resident:
             self._resident.discard(start)
-            keys = list(cached)
-            if len(keys) < budget:
-                self._dropped[start] = keys
-                return len(keys)
-        prefix = self._region + accumulator_key(start, b"")
-        keys = []
-        for found, _ in self._store.range(prefix, end_of(prefix)):
-            keys.append(found[len(prefix) :])
-            if len(keys) >= budget:
-                self._dropped[start] = None
-                self._records += [(accumulator_key(start, key), None) for key in keys]
-                return budget
-        self._dropped[start] = keys
-        return len(keys)
+            self._dropped[start] = list(cached)
+            return len(cached)
+        waiting = self._unwritten.get(start, {})
+        stored = (key for key, _ in self._read(start, None) if key not in waiting)
+        keys = list(islice(chain(list(waiting), stored), budget))
+        if len(keys) < budget:
+            self._dropped[start] = keys
+            return len(keys)
+        self._dropped[start] = None
+        for key in keys:
+            entry = accumulator_key(start, key)
+            self._tombstones.append((entry, None))
+            self._deleted.append(entry)
+        return budget
 
     # ---- the commit
 
     def records(self) -> list[tuple[bytes, bytes | None]]:
         """The changelog records of everything changed since the last commit; asked for once per commit."""
-        records = self._records
+        records = self._tombstones
         for start, keys in self._dropped.items():
             if keys is not None:
                 prefix = accumulator_key(start, b"")
@@ -177,58 +203,82 @@ class Bins:
         expires_ms = None if self._ttl_ms is None else max(self._now_ms(), 0) + self._ttl_ms
         for start, changed in self.live.items():
             prefix = accumulator_key(start, b"")
-            if expires_ms is None:
-                records += [(prefix + key, encode(value)) for key, value in changed.items()]
-            else:
-                records += [
-                    (prefix + key, encode(value, expires_ms)) for key, value in changed.items()
-                ]
+            encoded = {key: encode(value, expires_ms) for key, value in changed.items()}
+            self._encoded[start] = encoded
+            records += [(prefix + key, data) for key, data in encoded.items()]
         return records
 
     def _sweep(self, records: list[tuple[bytes, bytes | None]]) -> None:
-        for index, entry in list(expired(self._store, self._region, self._now_ms(), SWEEP_MAX)):
+        """Tombstones of what has expired; what waits for the store is looked at when it is there."""
+        now_ms = self._now_ms()
+        for index, entry in list(
+            expired(self._store, self._region, now_ms, SWEEP_MAX, self._swept_ms)
+        ):
             self._stale.append(index)
+            self._swept_ms = max(self._swept_ms, MOMENT.unpack_from(index, 1)[0])
             if entry is None:
                 continue
             start, key = MOMENT.unpack_from(entry, 1)[0], entry[1 + MOMENT.size :]
-            if key not in self.live.get(start, {}):
-                records.append((entry, None))
+            if key in self.live.get(start, {}) or key in self._unwritten.get(start, {}):
+                continue
+            records.append((entry, None))
+            self._deleted.append(entry)
             if start in self._cached and self._cached[start].pop(key, None) is not None:
                 self._cached_count -= 1
 
-    def add_changes(self, changes: Changes) -> None:
-        """What the commit means for the store."""
-        changes.deletes.extend(self._region + index for index in self._stale)
-        region = self._region
-        if self._ttl_ms is None:
-            for key, value in self._records:
-                if value is None:
-                    changes.deletes.append(region + key)
-                else:
-                    changes.puts.append((region + key, value))
-            return
-        for key, value in self._records:
-            expand(region, key, value, changes)
+    def changes(self) -> Changes:
+        """What the commit deletes from the store at once."""
+        gone = [self._region + key for key in (*self._stale, *self._deleted)]
+        return Changes([], gone)
 
     def committed(self) -> None:
-        """The changes are in the store."""
+        """The changelog has the changes."""
+        for entry in self._deleted:
+            start, key = MOMENT.unpack_from(entry, 1)[0], entry[1 + MOMENT.size :]
+            if start in self._unwritten:
+                self._unwritten[start].pop(key, None)
         for start, keys in self._dropped.items():
             if keys is not None:
-                self.stored.discard(start)
-        for start, changed in self.live.items():
-            if not changed:
+                self._committed_bins.discard(start)
+                self._unwritten.pop(start, None)
+        for start, encoded in self._encoded.items():
+            if not encoded:
                 continue
-            if start not in self.stored:
-                self.stored.add(start)
+            if start not in self._committed_bins:
+                self._committed_bins.add(start)
                 self._resident.add(start)
                 self._cached[start] = {}
+            self._unwritten.setdefault(start, {}).update(encoded)
             cached = self._cached.setdefault(start, {})
             before = len(cached)
-            cached.update(changed)
+            cached.update(self.live[start])
             self._cached_count += len(cached) - before
         if self._cached_count > CACHED_MAX:
             self._shrink()
         self._forget()
+
+    def flush(self, changes: Changes) -> list[tuple[bytes, bytes]]:
+        """Hand over what waits for the store; returns ranges to clear before. Only between a commit and the next record."""
+        region = self._region
+        for start, waiting in self._unwritten.items():
+            prefix = accumulator_key(start, b"")
+            self._in_store.add(start)
+            if self._ttl_ms is None:
+                prefix = region + prefix
+                changes.puts.extend([(prefix + key, data) for key, data in waiting.items()])
+                continue
+            for key, data in waiting.items():
+                expand(region, prefix + key, data, changes)
+        self._unwritten = {}
+        gone = self._in_store - self._committed_bins
+        self._in_store -= gone
+        prefixes = [region + accumulator_key(start, b"") for start in gone]
+        return [(prefix, end_of(prefix)) for prefix in prefixes]
+
+    @property
+    def waiting(self) -> int:
+        """How many accumulators wait for the store."""
+        return sum(map(len, self._unwritten.values()))
 
     def _shrink(self) -> None:
         """Forget the cache of the oldest bins, or half of the only one."""
@@ -261,13 +311,28 @@ class Bins:
         else:
             self.live.clear()
         self._dropped = {}
+        self._encoded = {}
         self._stale = []
-        self._records = []
+        self._deleted = []
+        self._tombstones = []
 
 
-def _first_of_each(
-    pairs: Iterator[tuple[bytes, Accumulator]],
-) -> Iterator[tuple[bytes, Accumulator]]:
+Value = TypeVar("Value")
+
+
+def _copy_nested(accumulator: Accumulator) -> Accumulator:
+    """A copy whose lists and dictionaries are copies, too; what is in them is never changed."""
+    return [
+        slot.copy() if slot.__class__ is list or slot.__class__ is dict else slot
+        for slot in accumulator
+    ]
+
+
+def _key_of(pair: tuple[bytes, Any]) -> bytes:
+    return pair[0]
+
+
+def _first_of_each(pairs: Iterable[tuple[bytes, Value]]) -> Iterator[tuple[bytes, Value]]:
     before: bytes | None = None
     for key, value in pairs:
         if key != before:

@@ -97,6 +97,11 @@ def split_entry(entry: bytes) -> tuple[bytes, str]:
     return entry[5:end], entry[end:].decode()
 
 
+def key_of_entry(entry: bytes) -> bytes:
+    """The key of a `k` key."""
+    return entry[5 : 5 + LENGTH.unpack_from(entry, 1)[0]]
+
+
 def expiry_index_key(entry: bytes, expires_ms: int) -> bytes:
     """The `x` key of an entry that expires."""
     return b"x" + MOMENT.pack(expires_ms) + entry
@@ -118,14 +123,15 @@ def expand(region: bytes, key: bytes, value: bytes | None, changes: Changes) -> 
 
 
 def expired(
-    store: Store, region: bytes, now_ms: int, limit: int
+    store: Store, region: bytes, now_ms: int, limit: int, since_ms: int = 0
 ) -> Iterator[tuple[bytes, bytes | None]]:
     """Index keys whose time has come, at most `limit`, each with the entry's key when the entry has indeed expired.
 
-    Both without their region. The caller deletes the index key in any case.
+    Both without their region. The caller deletes the index key in any case. `since_ms` is how far the caller has come
+    before: a range that begins where keys were deleted steps over all that is left of them.
     """
-    start = region + EXPIRY_INDEX
-    end = start + MOMENT.pack(now_ms + 1)
+    start = region + EXPIRY_INDEX + MOMENT.pack(since_ms)
+    end = region + EXPIRY_INDEX + MOMENT.pack(max(now_ms, 0) + 1)
     for found, _ in store.range(start, end):
         if limit <= 0:
             return

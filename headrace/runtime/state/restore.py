@@ -126,6 +126,11 @@ class Restorer:
             done, self._done = self._done, []
             return done
 
+    def wait(self, timeout_s: float) -> None:
+        """Return when `done` has something to tell, or when the time is over."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._done or self._failure is not None, timeout_s)
+
     def progress(self) -> list[RestoreProgress]:
         """How far everything is that is being restored or followed."""
         now_s = self._clock.monotonic_s()

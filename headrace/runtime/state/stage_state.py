@@ -6,11 +6,13 @@ from typing import Any, Final
 from headrace.runtime.contracts.store import Store
 from headrace.runtime.state.codec import decode, encode, expiry_of
 from headrace.runtime.state.layout import (
+    ENTRY,
     MOMENT,
     TIMER,
     Changes,
     expand,
     expired,
+    key_of_entry,
 )
 
 CACHE_MAX = 100_000
@@ -37,6 +39,7 @@ class StageState:
         self._changed: dict[bytes, Any] = {}
         self._expiries: dict[bytes, int] = {}
         self._cache: dict[bytes, Any] = {}
+        self._changed_of: dict[bytes, dict[bytes, None]] = {}
         self._stale: list[bytes] = []
         self._records: list[tuple[bytes, bytes | None]] = []
 
@@ -67,17 +70,23 @@ class StageState:
 
     def put(self, entry: bytes, value: Any, expires_ms: int | None = None) -> None:
         """Store a value; None deletes."""
+        if entry not in self._changed and entry[:1] == ENTRY:
+            self._changed_of.setdefault(key_of_entry(entry), {})[entry] = None
         self._changed[entry] = value
         if expires_ms is not None:
             self._expiries[entry] = expires_ms
         elif self._expiries:
             self._expiries.pop(entry, None)
 
-    def range(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, Any]]:
-        """Entries with `start` <= key < `end`, in order. Changes made meanwhile may or may not be seen."""
+    def range(self, key: bytes, start: bytes, end: bytes) -> Iterator[tuple[bytes, Any]]:
+        """Entries of one key with `start` <= entry < `end`, in order, read as they are asked for.
+
+        Changes made meanwhile may or may not be seen.
+        """
         size = len(self.region)
         stored = self.store.range(self.region + start, self.region + end)
-        changed = sorted(entry for entry in self._changed if start <= entry < end)
+        of_key = self._changed_of.get(key, {})
+        changed = sorted(entry for entry in of_key if start <= entry < end)
         i = 0
         for found, data in stored:
             entry = found[size:]
@@ -128,7 +137,7 @@ class StageState:
         for index, entry in list(expired(self.store, self.region, self._now_ms(), SWEEP_MAX)):
             self._stale.append(index)
             if entry is not None and entry not in self._changed:
-                self._changed[entry] = None
+                self.put(entry, None)
 
     def changes(self) -> Changes:
         """What the commit means for the store."""
@@ -156,6 +165,7 @@ class StageState:
 
     def _forget(self) -> None:
         self._changed.clear()
+        self._changed_of.clear()
         self._expiries.clear()
         self._stale.clear()
         self._records = []

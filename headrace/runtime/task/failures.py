@@ -14,6 +14,7 @@ from headrace.runtime.errors import (
     FlowStoppedError,
     RestartError,
     RetriableError,
+    StoreCorruptError,
     TransactionError,
 )
 from headrace.runtime.task.failure import Failure, explained, generated_frame
@@ -31,7 +32,7 @@ from headrace.runtime.task.records import (
 
 logger = logging.getLogger(__name__)
 
-NOT_THE_RECORD = (RestartError, FencedError, TransactionError, RetriableError)
+NOT_THE_RECORD = (RestartError, FencedError, TransactionError, RetriableError, StoreCorruptError)
 
 
 class Failures:

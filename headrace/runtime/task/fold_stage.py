@@ -124,8 +124,6 @@ class FoldStage:
     def _first_end(self, start: int) -> int:
         """The end of the first open window that a bin is part of."""
         width = self._fold.bin_ms
-        if self._fold.emit == "updates":  # only the bin itself goes, with its last window
-            return start + self._width_ms
         return max(start + width, self._closed_ms + width)
 
     # ---- time
@@ -355,8 +353,15 @@ class FoldStage:
 
     def changes(self) -> Changes:
         changes = self._memory.changes()
-        self._bins.add_changes(changes)
-        return changes
+        deleted = self._bins.changes()
+        return Changes(changes.puts + deleted.puts, changes.deletes + deleted.deletes)
+
+    @property
+    def waiting(self) -> int:
+        return self._bins.waiting
+
+    def flush(self, changes: Changes) -> list[tuple[bytes, bytes]]:
+        return self._bins.flush(changes)
 
     def committed(self) -> None:
         self._bins.committed()

@@ -1,6 +1,7 @@
 """What a keyed action sees: `KeyedContext`, over the state and the timers of one stage in one task."""
 
 from collections.abc import Callable, Iterator
+from heapq import merge
 from typing import TYPE_CHECKING, Any
 
 from headrace.runtime.contracts.action import TimerKind
@@ -47,13 +48,18 @@ class Context:
         prefix = entries_of(self.key)
         first = prefix + start.encode()
         last = end_of(prefix) if end is None else prefix + end.encode()
-        found = dict(self._state.range(first, last))
-        for entry, (value, _) in self.puts.items():
-            if first <= entry < last:
-                found[entry] = value
-        for entry in sorted(found):
-            if found[entry] is not None:
-                yield split_entry(entry)[1], found[entry]
+        stored = self._state.range(self.key, first, last)
+        noted = sorted(entry for entry in self.puts if first <= entry < last)
+        if not noted:
+            for entry, value in stored:
+                yield split_entry(entry)[1], value
+            return
+        ours = ((entry, self.puts[entry][0]) for entry in noted)
+        before = None
+        for entry, value in merge(ours, stored, key=_entry_of):  # of equal entries, ours first
+            if entry != before and value is not None:
+                yield split_entry(entry)[1], value
+            before = entry
 
     def put(self, name: str, value: Any, *, ttl_ms: int | None = None) -> None:
         expires_ms = None
@@ -89,3 +95,7 @@ class Context:
     def at_commit(self) -> None:
         key = self.key
         self.actions.append(lambda: self._stage.ask_for_commit(key))
+
+
+def _entry_of(pair: tuple[bytes, Any]) -> bytes:
+    return pair[0]

@@ -53,6 +53,8 @@ class KeyedStage:
         self.send = send
         self._task = task
         self._clock = clock
+        table = node.action.table()
+        self._takes_keyless = table is not None and table.is_global  # keeps no state by key
         is_wall = node.action.ttl_kind == "wall"
         self.state = StageState(store, region, clock.now_ms if is_wall else self._expiry_ms)
         self.timers = {
@@ -95,8 +97,9 @@ class KeyedStage:
     ) -> None:
         """Process a record. What the action raises is the record's failure, and changes nothing."""
         if key is None:
-            no_key()
-        assert key is not None
+            if not self._takes_keyless:
+                no_key()
+            key = b""
         context = self._context
         context.begin(key, sender, timestamp_ms, self._clock.now_ms())
         self.action.on_record(context, event)
@@ -204,6 +207,11 @@ class KeyedStage:
 
     def changes(self) -> Changes:
         return self.state.changes()
+
+    waiting = 0
+
+    def flush(self, changes: Changes) -> list[tuple[bytes, bytes]]:  # noqa: ARG002 # every commit is written at once
+        return []
 
     def committed(self) -> None:
         self.state.committed()

@@ -58,6 +58,13 @@ class TaskStage(Protocol):
     def changes(self) -> Changes:
         """What the commit means for the store."""
 
+    def flush(self, changes: Changes) -> list[tuple[bytes, bytes]]:
+        """Hand over what was committed and waits for the store; returns ranges to clear before it is written."""
+
+    @property
+    def waiting(self) -> int:
+        """How many entries wait for the store."""
+
     def committed(self) -> None: ...
     def abort(self) -> None: ...
     def remembered(self) -> Mapping[str, Any]:

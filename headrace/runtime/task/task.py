@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from headrace.runtime.contracts.broker import Message, TopicPartition
+from headrace.runtime.errors import HeadraceError, RestartError
 from headrace.runtime.graph import Node
 from headrace.runtime.plan import SubTopology
 from headrace.runtime.task.emission import Cause
@@ -93,6 +94,13 @@ class Task:
                 stage.reached_ms = max(stage.reached_ms, limit)
                 stage.fire()
                 held_ms = min(held_ms, stage.held_ms())
+        except HeadraceError:
+            raise
+        except Exception as error:
+            # The caller is a record's code, and this is not the record's failure: its action's are caught in `guarded`.
+            raise RestartError(
+                f"flow '{self.flow}': what was due in task {self.sub.name}[{self.partition}] failed: {type(error).__name__}: {error}"
+            ) from error
         finally:
             self._is_firing = False
         self._schedule()

@@ -255,13 +255,13 @@ class Driver:
             if commit:
                 # Twice the interval, because a sum of seconds since 1970 is not exact.
                 self._worker_clock.pass_by(2 * self.settings.commit_interval)
-            if not self._round():
+            if not self._round(commit=commit):
                 return
         raise RestartError(
             f"the flows did not come to rest after {ROUNDS_MAX:,} rounds; does one write to a topic that it reads?"
         )
 
-    def _round(self, timeout_s: float = 0.0) -> bool:
+    def _round(self, timeout_s: float = 0.0, *, commit: bool = False) -> bool:
         """Let every member read once; False when none of them did anything."""
         was_busy = False
         for member in list(self._members):
@@ -273,6 +273,7 @@ class Driver:
                 member.abandon()
                 raise
             was_busy = was_busy or read > 0 or _deeds(member) != before
+            was_busy = was_busy or (commit and not member.is_resting)
         return was_busy
 
     def advance(self, seconds: float) -> None:

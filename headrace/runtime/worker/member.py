@@ -10,6 +10,7 @@ from threading import Event
 
 from headrace.runtime.clock import Clock
 from headrace.runtime.contracts.broker import Broker, Message, Reaction, TopicPartition
+from headrace.runtime.contracts.store import Store
 from headrace.runtime.environment import Values
 from headrace.runtime.errors import (
     DataLossError,
@@ -22,12 +23,14 @@ from headrace.runtime.errors import (
 )
 from headrace.runtime.plan import Plan
 from headrace.runtime.settings import WorkerSettings
+from headrace.runtime.state.progress import RestoreProgress
 from headrace.runtime.task.commit import Step
 from headrace.runtime.task.stage import NEVER
 from headrace.runtime.worker.batch_size import BatchSize
 from headrace.runtime.worker.expiry import ExpiryWatch
 from headrace.runtime.worker.member_store import MemberStore
 from headrace.runtime.worker.session import Session
+from headrace.runtime.worker.standing import Standing
 from headrace.runtime.worker.start import StartPositions
 from headrace.runtime.worker.tasks import Tasks
 from headrace.runtime.worker.topics import TopicsInUse
@@ -54,6 +57,7 @@ class MemberStatistics:
     assignment: frozenset[TopicPartition] = frozenset()
     written: Mapping[tuple[str, str], int] = field(default_factory=dict)
     failed: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
+    late: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
 
 def nothing_watched(step: Step) -> None:
@@ -63,8 +67,8 @@ def nothing_watched(step: Step) -> None:
 class Member:
     """Runs the flows of one group.
 
-    All methods but `stop` belong to one thread. `reached` is called before each step of a commit, `visited` by
-    generated code when stages and routes are covered; both are for tests.
+    All methods but `stop` and those for other threads belong to one thread. `reached` is called before each step of a
+    commit, `visited` by generated code when stages and routes are covered; both are for tests.
     """
 
     def __init__(
@@ -78,10 +82,13 @@ class Member:
         name: str,
         topics: TopicsInUse,
         folder: Path | None = None,
+        address: str | None = None,
         reached: Callable[[Step], None] = nothing_watched,
         visited: Callable[[str, str, str], None] | None = None,
     ) -> None:
         self.group = plans[0].group
+        self.name = name
+        self.partitions = topics.partitions
         self.statistics = MemberStatistics()
         self.is_ready = Event()
         self._plans = plans
@@ -107,6 +114,7 @@ class Member:
             clock=clock,
             values=values,
             name=name,
+            address=address,
             topics=topics,
             store=self._store,
             listener=self,
@@ -114,6 +122,28 @@ class Member:
             visited=visited,
         )
         self._session = self._new_session()
+
+    # ---- for other threads
+
+    @property
+    def plans(self) -> Sequence[Plan]:
+        return self._plans
+
+    @property
+    def standing(self) -> Standing:
+        """Which tasks run, and which wait for their state."""
+        tasks = self._session.tasks
+        return tasks.standing if tasks is not None else Standing()
+
+    @property
+    def store(self) -> Store | None:
+        """What was committed, while the store is open; see `Tasks.flush_entries`."""
+        return self._store.opened
+
+    def restores(self) -> list[RestoreProgress]:
+        """How far everything is that is being restored or followed."""
+        tasks = self._session.tasks
+        return tasks.restores() if tasks is not None else []
 
     # ---- the loop
 
@@ -181,7 +211,8 @@ class Member:
         messages = session.consumer.consume(self._batch.records, timeout_s)
         if messages and session.tasks is not None and session.tasks.is_waiting:
             messages = self._held_back(session.tasks, messages)
-        if messages:
+        is_held = session.tasks is not None and session.tasks.can_release()
+        if messages or is_held:
             self._expiry.check(messages)
             session.begin()
             if self._dirty_since_s is None:
@@ -198,13 +229,17 @@ class Member:
             and self._clock.monotonic_s() - self._dirty_since_s >= self._interval_s
         ):
             self.commit()
+        if self._dirty_since_s is None and session.tasks is not None:
+            session.tasks.flush_entries()
         return len(messages)
 
     def _before_reading(self, tasks: Tasks, timeout_s: float) -> float:
         """Start tasks whose state has arrived; how long reading may wait for records."""
+        if tasks.is_waiting:
+            tasks.wait(RESTORING_WAIT_S)
         tasks.poll()
         if tasks.is_waiting:
-            return min(timeout_s, RESTORING_WAIT_S)
+            return 0.0
         due_ms = tasks.next_due_ms()
         if due_ms == NEVER:
             return timeout_s
@@ -225,6 +260,12 @@ class Member:
             self._dirty_since_s = self._clock.monotonic_s()
         tasks.work()
         self._session.producer.poll(0)
+
+    @property
+    def is_resting(self) -> bool:
+        """Whether nothing waits for a commit, nor for its state."""
+        tasks = self._session.tasks
+        return self._dirty_since_s is None and (tasks is None or not tasks.is_waiting)
 
     def commit(self) -> None:
         """Commit everything that was processed; does nothing when nothing was."""
@@ -248,7 +289,7 @@ class Member:
             self._session.commit.run(positions)
             self._committed.update(positions)
             self._starts.uncommitted.difference_update(positions)
-        self._session.ended()
+            self._session.ended()
         self._dirty_since_s = None
         self._failures = 0
         self.statistics.commits += 1
@@ -260,6 +301,9 @@ class Member:
         written, failed = self._session.program.counted()
         self.statistics.written = written + Counter(self.statistics.written)
         self.statistics.failed = failed + Counter(self.statistics.failed)
+        if self._session.tasks is not None:
+            late = self._session.tasks.counted_late()
+            self.statistics.late = late + Counter(self.statistics.late)
 
     # ---- rebalance: called by the consumer, from inside of `consume` and `close`
 
@@ -280,7 +324,7 @@ class Member:
         try:
             self.commit()
             if self._session.tasks is not None:
-                self._session.tasks.note_checkpoints()
+                self._session.tasks.flush()
         finally:
             # Even when that failed: a later commit must not set back what their next owner committed.
             self._forget(partitions)

@@ -32,6 +32,11 @@ class MemberStore:
                 self._store = self._kind.open(self._folder, cache_bytes=self._cache_bytes)
         return self._store
 
+    @property
+    def opened(self) -> Store | None:
+        """The store, while it is open. Thread-safe; it may be closed at any moment, and says so by `ClosedError`."""
+        return self._store
+
     def wipe(self) -> None:
         """Delete what is there; the next `open` begins with nothing."""
         self.close()

@@ -22,6 +22,8 @@ from headrace.runtime.settings import WorkerSettings
 from headrace.runtime.state.restore import Restorer
 from headrace.runtime.task.commit import Commit, NoState, Step
 from headrace.runtime.task.program import Program
+from headrace.runtime.worker.client_ids import client_id
+from headrace.runtime.worker.global_tables import GlobalTables
 from headrace.runtime.worker.member_store import MemberStore
 from headrace.runtime.worker.output_topics import OutputTopics, limited_produce
 from headrace.runtime.worker.purge import LinkPurge
@@ -48,6 +50,7 @@ class Session:
         clock: Clock,
         values: Values,
         name: str,
+        address: str | None,
         topics: TopicsInUse,
         store: MemberStore,
         listener: RebalanceListener,
@@ -88,7 +91,7 @@ class Session:
             self.consumer = broker.consumer(
                 ConsumerSettings(
                     group=group,
-                    client_id=f"{group}.{name}",
+                    client_id=client_id(group, name, address),
                     instance_id=name if settings.instance_id else None,
                     protocol=settings.group_protocol,
                     session_timeout_ms=int(settings.session_timeout.total_seconds() * 1000),
@@ -127,7 +130,14 @@ class Session:
         store: MemberStore,
     ) -> Tasks:
         opened = store.open()
-        client_id = f"{plans[0].group}.{name}.restore"
+        reader_id = f"{plans[0].group}.{name}.restore"
+        tables = GlobalTables(
+            plans,
+            opened,
+            admin,
+            topics.partitions,
+            lambda: broker.reader(f"{plans[0].group}.{name}.tables", settings.client),
+        )
         return Tasks(
             plans,
             program=self.program,
@@ -136,7 +146,7 @@ class Session:
             store=opened,
             restorer=Restorer(
                 opened,
-                new_reader=lambda: broker.reader(client_id, settings.client),
+                new_reader=lambda: broker.reader(reader_id, settings.client),
                 admin=admin,
                 clock=clock,
                 name=f"headrace {plans[0].group} restore",
@@ -145,14 +155,17 @@ class Session:
             clock=clock,
             topics=topics,
             idle_ms=int(settings.idle_after.total_seconds() * 1000),
-            lookup=lambda flow, stage, key: None,
+            tables=tables,
         )
 
     def process(self, messages: Sequence[Message]) -> None:
         """Run records through the flows."""
-        self.program.run(messages)
-        if self.tasks is not None:
-            self.tasks.run(messages)
+        if self.tasks is None:
+            self.program.run(messages)
+            return
+        for partition, batch in self.tasks.batches(messages):
+            self.program.run(batch)
+            self.tasks.run(partition, batch)
 
     def begin(self) -> None:
         """Begin a transaction unless one is open."""
@@ -180,8 +193,9 @@ class Session:
             self.tasks.abort()
 
     def positions(self, begun: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
-        """Where each partition stands: after what was read, or where it begins."""
-        return {**begun, **self.consumer.positions()}
+        """Where each partition stands: after what was processed, or where it begins."""
+        held = self.tasks.held_positions() if self.tasks is not None else {}
+        return {**begun, **self.consumer.positions(), **held}
 
     def close(self) -> None:
         """Leave the group and close the clients."""

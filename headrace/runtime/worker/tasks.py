@@ -2,7 +2,8 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 from headrace.runtime.clock import Clock
@@ -24,29 +25,29 @@ from headrace.runtime.state.layout import (
     region_of,
     store_number,
 )
-from headrace.runtime.state.restore import Replica, Restorer
+from headrace.runtime.state.restore import Replica, RestoreProgress, Restorer
 from headrace.runtime.task.fold_stage import FoldStage
 from headrace.runtime.task.keyed_stage import SHAPE, KeyedStage
 from headrace.runtime.task.program import Program
 from headrace.runtime.task.stage import NEVER, TaskStage
 from headrace.runtime.task.task import Task, delay_of
+from headrace.runtime.worker.alignment import HELD_MAX, Alignment
+from headrace.runtime.worker.global_tables import GlobalTables
 from headrace.runtime.worker.markers import Markers
+from headrace.runtime.worker.standing import Standing, TaskId
 from headrace.runtime.worker.topics import TopicsInUse
 
 logger = logging.getLogger(__name__)
 
-TaskId = tuple[str, int, int]
-"""Flow, number of the sub-topology, partition number."""
-CHECKPOINT_EVERY_S = 1.0
+FLUSH_EVERY_S = 1.0
+WAITING_MAX = 100_000
+"""Committed entries that wait for the store at most, before it is written ahead of time."""
 WORK_MAX = 20_000
 """Results of closed windows that are sent on between two batches."""
 
 
 class Tasks:
     """Makes tasks when partitions come, and forgets them when they go. Belongs to the member's thread.
-
-    Args:
-        lookup: the row of a flow's stage's global table, by flow, stage and key.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class Tasks:
         clock: Clock,
         topics: TopicsInUse,
         idle_ms: int,
-        lookup: Callable[[str, str, bytes], Any],
+        tables: GlobalTables,
     ) -> None:
         self._plans = {plan.name: plan for plan in plans if plan.is_stateful}
         self._program = program
@@ -74,17 +75,20 @@ class Tasks:
         self._clock = clock
         self._topics = topics
         self._idle_ms = idle_ms
-        self._lookup = lookup
+        self._tables = tables
         self._tasks: dict[TaskId, Task] = {}
+        self._alignments: dict[TopicPartition, Alignment] = {}
+        self._ahead: set[TopicPartition] = set()
         self._by_input: dict[TopicPartition, list[Task]] = {}
         self._waiting: dict[TaskId, set[TopicPartition]] = {}
         self._assigned: set[TopicPartition] = set()
         self._touched: dict[TaskId, Task] = {}
         self._read_at_ms: dict[TopicPartition, int] = {}
         self._unnoted: set[TopicPartition] = set()
-        self._checkpoint_s = 0.0
+        self._flush_s = 0.0
         self._markers = Markers(self._plans.values(), topics.partitions, self._write)
         self.late: Counter[tuple[str, str]] = Counter()
+        self.standing = Standing()
 
     # ---- partitions
 
@@ -172,6 +176,10 @@ class Tasks:
             for task in self._by_input.pop(partition, []):
                 self._tasks.pop(_id(task), None)
                 self._touched.pop(_id(task), None)
+                # Its changelogs' ends are the next owner's from now on: a checkpoint there would skip what is not in this store.
+                self._unnoted -= {
+                    TopicPartition(store.changelog, task.partition) for store in self._stores(task)
+                }
                 waiting = self._waiting.pop(_id(task), None)
                 if waiting:
                     self._restorer.release(waiting)
@@ -179,11 +187,28 @@ class Tasks:
                     if other != partition and task in self._by_input.get(other, []):
                         self._by_input[other].remove(task)
                 self._markers.forget(task)
+        self._ahead.difference_update(partitions)
+        self._realign()
+        self._publish()
+
+    def _realign(self) -> None:
+        """Hold inputs in order anew; what is held back stays held back, where its tasks are still there."""
+        before = self._alignments
+        self._align()
+        for partition, alignment in before.items():
+            now = self._alignments.get(partition)
+            if now is not None:
+                now.add(partition, alignment.taken(partition))
 
     @property
     def is_waiting(self) -> bool:
         """Whether some task waits for its state."""
         return bool(self._waiting)
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait for state to arrive, so long at most; not at all where there are other tasks to run."""
+        if len(self._waiting) == len(self._tasks) and self._tables.is_ready:
+            self._restorer.wait(timeout_s)
 
     def poll(self) -> None:
         """Start the tasks whose state has arrived.
@@ -192,6 +217,7 @@ class Tasks:
             StoreCorruptError: the store must be wiped.
             HeadraceError: what made the restoring fail.
         """
+        self._tables.poll()
         if not self._waiting:
             return
         for changelog in self._restorer.done():
@@ -204,11 +230,26 @@ class Tasks:
             self._consumer.resume(started)
 
     def _start_ready(self) -> None:
+        if not self._tables.is_ready:
+            return
         for task_id, waiting in list(self._waiting.items()):
             task = self._tasks[task_id]
             if not waiting and self._is_whole(task):
                 del self._waiting[task_id]
                 self._start(task)
+        self._realign()
+        self._publish()
+
+    def _publish(self) -> None:
+        """Tell other threads which tasks run and which wait."""
+        self.standing = Standing(
+            ready=frozenset(task_id for task_id, task in self._tasks.items() if task.is_ready),
+            waiting=frozenset(self._waiting),
+        )
+
+    def restores(self) -> list[RestoreProgress]:
+        """How far everything is that is being restored or followed. Thread-safe."""
+        return self._restorer.progress()
 
     def paused(self) -> set[TopicPartition]:
         """Assigned partitions that some task is not ready for."""
@@ -261,7 +302,7 @@ class Tasks:
                 store=self._store,
                 region=region,
                 clock=self._clock,
-                lookup=lambda key: self._lookup(plan.name, node.name, key),
+                lookup=lambda key: self._tables.lookup(plan.name, node.name, key),
                 send=lambda key, event, at_ms: self._program.send(topic, key, event, at_ms),
             )
         known = stage.state.get(SHAPE)
@@ -273,26 +314,72 @@ class Tasks:
 
     # ---- records
 
-    def run(self, messages: Sequence[Message]) -> None:
-        """Process records of stateful flows, each task's in their order."""
-        by_input: dict[tuple[str, int], list[Message]] = {}
-        for message in messages:
-            place = (message.topic(), message.partition())
-            found = by_input.get(place)
-            if found is None:
-                by_input[place] = [message]
-            else:
-                found.append(message)
+    def batches(
+        self, messages: Sequence[Message]
+    ) -> Iterator[tuple[TopicPartition, list[Message]]]:
+        """Records in the order in which they are to be processed; some may be held back for later.
+
+        Each batch must be processed before the next one is asked for.
+        """
+        for partition, batch in by_partition(messages).items():
+            alignment = self._alignments.get(partition)
+            if alignment is None:
+                yield partition, batch
+                continue
+            alignment.add(partition, batch)
+        for alignment in dict.fromkeys(self._alignments.values()):
+            yield from alignment.release(self._consumer.caught_up())
+        self._bound_held()
+
+    def _bound_held(self) -> None:
+        """Pause inputs that are far ahead of the others."""
+        for partition, alignment in self._alignments.items():
+            held = alignment.held(partition)
+            if held > HELD_MAX and partition not in self._ahead:
+                self._ahead.add(partition)
+                self._consumer.pause([partition])
+            elif held < HELD_MAX // 2 and partition in self._ahead:
+                self._ahead.discard(partition)
+                if partition not in self.paused():
+                    self._consumer.resume([partition])
+
+    def can_release(self) -> bool:
+        """Whether records that were held back can be processed now."""
+        if not self._alignments:
+            return False
+        caught_up = self._consumer.caught_up()
+        return any(one.can_release(caught_up) for one in self._alignments.values())
+
+    def held_positions(self) -> dict[TopicPartition, int]:
+        """Where processing stands of inputs of which records are held back."""
+        found = {one: alignment.position(one) for one, alignment in self._alignments.items()}
+        return {one: offset for one, offset in found.items() if offset is not None}
+
+    def _align(self) -> None:
+        """Find the inputs that share a task, and begin to hold them in order."""
+        self._alignments = {}
+        for task in self._ready():
+            if len(task.inputs) < 2:
+                continue
+            joined = list(task.inputs)
+            for partition in task.inputs:
+                known = self._alignments.get(partition)
+                joined += known.partitions if known is not None else ()
+            tables = {source.topics[0] for source in task.sub.sources if source.via == "table"}
+            order = sorted(dict.fromkeys(joined), key=lambda one: (one.topic not in tables, one))
+            made = Alignment(order, [o.topic for o in order if self._markers.is_marked(o.topic)])
+            self._alignments.update(dict.fromkeys(order, made))
+
+    def run(self, partition: TopicPartition, messages: Sequence[Message]) -> None:
+        """Process records of one partition, in each task that reads it."""
         now_ms = self._clock.now_ms()
-        for (topic, number), batch in by_input.items():
-            partition = TopicPartition(topic, number)
-            for task in self._by_input.get(partition, ()):
-                assert task.is_ready, f"{task.flow}/{task.sub.name}[{number}] is not ready"
-                self._read_at_ms[partition] = now_ms
-                task.quiet_since_ms = now_ms
-                self._touched[_id(task)] = task
-                self._program.enter(task)
-                task.run(partition, batch)
+        for task in self._by_input.get(partition, ()):
+            assert task.is_ready, f"{task.flow}/{task.sub.name}[{partition}] is not ready"
+            self._read_at_ms[partition] = now_ms
+            task.quiet_since_ms = now_ms
+            self._touched[_id(task)] = task
+            self._program.enter(task)
+            task.run(partition, messages)
 
     def hold_back(
         self, messages: Sequence[Message]
@@ -404,8 +491,6 @@ class Tasks:
                 found = stage.changes()
                 changes.puts.extend(found.puts)
                 changes.deletes.extend(found.deletes)
-        if self._clock.monotonic_s() >= self._checkpoint_s:
-            changes.puts.extend(self._checkpoints())
         if changes.puts or changes.deletes:
             self._store.write(changes.puts, changes.deletes)
         for task in self._touched.values():
@@ -414,13 +499,44 @@ class Tasks:
                 self.late[task.flow, stage.node.name] += stage.counted_late()
         self._touched = {}
         self._markers.committed()
+        is_full = (
+            sum(stage.waiting for task in self._ready() for stage in task.stages) > WAITING_MAX
+        )
+        if is_full or self._clock.monotonic_s() >= self._flush_s:
+            self.flush()
+
+    def flush_entries(self) -> None:
+        """When it is time, write what was committed and waits for the store, without the checkpoints. Only between transactions.
+
+        So that what was committed last can be looked up although nothing more comes. Nothing has shown just now that the
+        tasks are still this member's, and a checkpoint must not count what their next owner writes.
+        """
+        if self._clock.monotonic_s() < self._flush_s:
+            return
+        self._flush_s = self._clock.monotonic_s() + FLUSH_EVERY_S
+        self._write_waiting(())
+
+    def flush(self) -> None:
+        """Write what was committed and waits for the store, with the checkpoints, in one batch.
+
+        Only between a commit and the next transaction. A checkpoint may lag behind what is in the store: records that are read
+        twice are put twice. It must never run ahead.
+        """
+        self._flush_s = self._clock.monotonic_s() + FLUSH_EVERY_S
+        self._write_waiting(self._checkpoints())
+
+    def _write_waiting(self, checkpoints: Iterable[tuple[bytes, bytes]]) -> None:
+        changes = Changes([], [])
+        cleared: list[tuple[bytes, bytes]] = []
+        for task in self._ready():
+            for stage in task.stages:
+                cleared += stage.flush(changes)
+        changes.puts.extend(checkpoints)
+        if changes.puts or changes.deletes or cleared:
+            self._store.write(changes.puts, changes.deletes, cleared)
 
     def _checkpoints(self) -> list[tuple[bytes, bytes]]:
-        """How far the store has come, told by the ends of the changelogs: all that is in them was committed just now.
-
-        A checkpoint may lag behind the store: what is read twice is put twice. So it is not worth asking at every commit.
-        """
-        self._checkpoint_s = self._clock.monotonic_s() + CHECKPOINT_EVERY_S
+        """How far the store has come, told by the ends of the changelogs: all that is in them was committed just now."""
         if not self._unnoted:
             return []
         try:
@@ -434,11 +550,10 @@ class Tasks:
     def _region(self, changelog: TopicPartition) -> bytes:
         return region_of(store_number(self._store, changelog.topic), changelog.partition)
 
-    def note_checkpoints(self) -> None:
-        """Write the checkpoints that are missing. Only between a commit and the next transaction."""
-        missing = self._checkpoints()
-        if missing:
-            self._store.write(missing)
+    def counted_late(self) -> Counter[tuple[str, str]]:
+        """Late records per (flow, stage) of the commits since this was last asked."""
+        counts, self.late = self.late, Counter()
+        return counts
 
     def abort(self) -> None:
         """Everything is as it was at the last commit."""
@@ -446,10 +561,32 @@ class Tasks:
             task.abort()
         self._touched = {}
         self._markers.abort()
+        for alignment in self._alignments.values():
+            alignment.clear()
+        if self._ahead:
+            self._consumer.resume(self._ahead - self.paused())
+            self._ahead = set()
 
     def close(self) -> None:
-        """Stop restoring."""
+        """Stop restoring and reading tables."""
         self._restorer.close()
+        self._tables.close()
+
+
+def by_partition(messages: Sequence[Message]) -> dict[TopicPartition, list[Message]]:
+    """Messages by their partition, in their order; some 60 ns each, since those of a partition come side by side."""
+    found: dict[TopicPartition, list[Message]] = {}
+    if not messages:
+        return found
+    kind = type(messages[0])
+    for topic, of_topic in groupby(messages, kind.topic):
+        for number, batch in groupby(of_topic, kind.partition):
+            partition = TopicPartition(topic, number)
+            if partition in found:
+                found[partition].extend(batch)
+            else:
+                found[partition] = list(batch)
+    return found
 
 
 def _id(task: Task) -> TaskId:
