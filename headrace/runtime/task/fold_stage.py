@@ -342,7 +342,7 @@ class FoldStage:
     # ---- the commit
 
     def records(self, remembered: Mapping[str, Any]) -> Records:
-        memory = dict(remembered)
+        memory = {**remembered, "watermark": self.watermark}
         if self._closed_ms != NOTHING_CLOSED:
             memory["closed"] = self._closed_ms
         if self._cursor is not None:

@@ -201,8 +201,9 @@ class KeyedStage:
         self._carry_out(self._context)
 
     def records(self, remembered: Mapping[str, Any]) -> Records:
-        if self.state.get(MEMORY) != remembered:
-            self.state.put(MEMORY, dict(remembered))
+        memory = {**remembered, "watermark": self.watermark}
+        if self.state.get(MEMORY) != memory:
+            self.state.put(MEMORY, memory)
         return self.state.records(sweeps=True)
 
     def changes(self) -> Changes:

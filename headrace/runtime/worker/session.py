@@ -103,7 +103,7 @@ class Session:
             self.producer.close()
             raise
         self.tasks = (
-            self._make_tasks(plans, settings, broker, admin, clock, name, topics, store)
+            self._make_tasks(plans, settings, broker, admin, clock, name, address, topics, store)
             if any(plan.is_stateful for plan in plans)
             else None
         )
@@ -126,6 +126,7 @@ class Session:
         admin: Admin,
         clock: Clock,
         name: str,
+        address: str | None,
         topics: TopicsInUse,
         store: MemberStore,
     ) -> Tasks:
@@ -156,6 +157,8 @@ class Session:
             topics=topics,
             idle_ms=int(settings.idle_after.total_seconds() * 1000),
             tables=tables,
+            me=client_id(plans[0].group, name, address),
+            copies=settings.standby,
         )
 
     def process(self, messages: Sequence[Message]) -> None:

@@ -35,6 +35,7 @@ from headrace.runtime.worker.alignment import HELD_MAX, Alignment
 from headrace.runtime.worker.global_tables import GlobalTables
 from headrace.runtime.worker.markers import Markers
 from headrace.runtime.worker.standing import Standing, TaskId
+from headrace.runtime.worker.standbys import Standbys
 from headrace.runtime.worker.topics import TopicsInUse
 
 logger = logging.getLogger(__name__)
@@ -64,6 +65,8 @@ class Tasks:
         topics: TopicsInUse,
         idle_ms: int,
         tables: GlobalTables,
+        me: str,
+        copies: int,
     ) -> None:
         self._plans = {plan.name: plan for plan in plans if plan.is_stateful}
         self._program = program
@@ -76,6 +79,15 @@ class Tasks:
         self._topics = topics
         self._idle_ms = idle_ms
         self._tables = tables
+        self._standbys = Standbys(
+            list(self._plans.values()),
+            me=me,
+            copies=copies,
+            admin=admin,
+            clock=clock,
+            replica=self._replica_of,
+            follow=restorer.follow,
+        )
         self._tasks: dict[TaskId, Task] = {}
         self._alignments: dict[TopicPartition, Alignment] = {}
         self._ahead: set[TopicPartition] = set()
@@ -157,16 +169,34 @@ class Tasks:
     def replicas_of(self, plan: Plan, sub: SubTopology, partition: int) -> Iterable[Replica]:
         """The state of a sub-topology on one partition number."""
         for store in plan.stores:
-            if store.sub_topology != sub.id:
-                continue
-            action = plan.graph.by_name[store.stage].keyed
-            assert action is not None
-            yield Replica(
-                changelog=TopicPartition(store.changelog, partition),
-                region=region_of(store_number(self._store, store.changelog), partition),
-                store=f"{plan.name}/{store.stage}",
-                ttl_kind=action.ttl_kind,
-            )
+            if store.sub_topology == sub.id:
+                yield self._replica(plan, store, partition)
+
+    def _replica(self, plan: Plan, store: PlannedStore, partition: int) -> Replica:
+        action = plan.graph.by_name[store.stage].keyed
+        assert action is not None
+        changelog = TopicPartition(store.changelog, partition)
+        return Replica(
+            changelog=changelog,
+            region=self._region(changelog),
+            store=f"{plan.name}/{store.stage}",
+            ttl_kind=action.ttl_kind,
+        )
+
+    def _replica_of(self, changelog: TopicPartition) -> Replica:
+        for plan in self._plans.values():
+            for store in plan.stores:
+                if store.changelog == changelog.topic:
+                    return self._replica(plan, store, changelog.partition)
+        raise AssertionError(f"no stage has the changelog {changelog}")
+
+    def _active(self) -> set[TopicPartition]:
+        """The changelogs of this member's own tasks."""
+        return {
+            TopicPartition(store.changelog, task.partition)
+            for task in self._tasks.values()
+            for store in self._stores(task)
+        }
 
     def revoked(self, partitions: Collection[TopicPartition]) -> None:
         """Forget the tasks of partitions that are gone; what they have in the store stays there, up to its checkpoint."""
@@ -218,6 +248,7 @@ class Tasks:
             HeadraceError: what made the restoring fail.
         """
         self._tables.poll()
+        self._standbys.poll(self._assigned, self._active)
         if not self._waiting:
             return
         for changelog in self._restorer.done():
@@ -569,6 +600,7 @@ class Tasks:
 
     def close(self) -> None:
         """Stop restoring and reading tables."""
+        self._standbys.close()
         self._restorer.close()
         self._tables.close()
 
