@@ -213,7 +213,8 @@ class Member:
             messages = self._held_back(session.tasks, messages)
         is_held = session.tasks is not None and session.tasks.can_release()
         if messages or is_held:
-            self._expiry.check(messages)
+            if messages:
+                self._expiry.check(messages)
             session.begin()
             if self._dirty_since_s is None:
                 self._dirty_since_s = self._clock.monotonic_s()
