@@ -6,8 +6,17 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
+from headrace.runtime.address import parse_address
 from headrace.runtime.duration import Duration
 from headrace.runtime.environment import (
     Values,
@@ -78,6 +87,28 @@ class WorkerSettings(BaseModel):
     """Kafka's group protocol; `auto` takes the next generation (`consumer`, KIP-848) when the broker has it."""
     partitions: Annotated[int, Field(ge=1, le=10_000)] = 4
     """Partitions of a topic that `create_topics` creates, where no topic that the flow reads tells."""
+    http_token: Annotated[SecretStr, Field(min_length=16)] | None = None
+    """What whoever asks over HTTP must show, as `Authorization: Bearer <token>`; needed unless `http` is a loopback address. All
+    workers of a group need the same. In the configuration file write `${secret.NAME}`; it is never told."""
+    http_advertise: str | None = None
+    """What other workers and `headrace state` call to reach `http`: a host, or `host:port`. By default it is the address of
+    `http`, or where that is all addresses, the machine's name."""
+    http: str | None = None
+    """Where the worker answers questions about its state and its health, as `host:port`; port 0 is any that is free. Off by
+    default. Of `--processes N` each takes the next port. Needs `pip install 'headrace[http]'`."""
+
+    @field_validator("http", "http_advertise")
+    @classmethod
+    def _check_address(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None:
+            return None
+        if info.field_name == "http_advertise":
+            parse_address(value if ":" in value.rpartition("]")[2] else f"{value}:0")
+        elif not parse_address(value).is_loopback and info.data.get("http_token", "") is None:
+            raise ValueError(
+                "others than this machine reach it, so it needs a token: set HEADRACE_HTTP_TOKEN, or listen on 127.0.0.1"
+            )
+        return value
 
 
 def load_settings(given: Mapping[str, Any], config: Path | None = None) -> WorkerSettings:
@@ -96,6 +127,8 @@ def load_settings(given: Mapping[str, Any], config: Path | None = None) -> Worke
         **_client("given", chosen.pop("client", None)),
     }
     merged = {**of_file, **of_environment, **chosen, **({"client": client} if client else {})}
+    if isinstance(merged.get("http_token"), str):
+        merged["http_token"] = _resolved(merged["http_token"], "http_token")
     try:
         return WorkerSettings.model_validate(merged)
     except ValidationError as error:

@@ -54,6 +54,12 @@ class CountReduce(TimedReduce):
             parts, count = [], 0
         self._keep(context, parts, count, alarms)
 
+    def shown(self, name: str, value: Any) -> Any:  # noqa: ARG002 # there is one entry
+        return [
+            {"start": first, "end": last, **self.accumulator.result(accumulator)}
+            for first, last, accumulator in value[0]
+        ]
+
     def _tell(self, context: KeyedContext, parts: list[list[Any]]) -> None:
         accumulator = self.merged([copy_of(parts[0][2]), *(part[2] for part in parts[1:])])
         start, end = min(part[0] for part in parts), max(part[1] for part in parts)

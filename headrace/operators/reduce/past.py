@@ -12,7 +12,7 @@ from headrace.operators.reduce.accumulator import Accumulator, copy_of
 from headrace.runtime.contracts.action import KeyedContext
 
 BLOCKS: Final = 32
-_ENTRY, _BLOCK = "t", "b"
+ENTRY, _BLOCK = "t", "b"
 
 
 class Past:
@@ -37,7 +37,7 @@ class Past:
         context = self._context
         single = self._accumulator.new()
         self._accumulator.add(single, event, time_ms, context.key)
-        names = _name(_ENTRY, time_ms), _name(_BLOCK, time_ms // self.block_ms)
+        names = _name(ENTRY, time_ms), _name(_BLOCK, time_ms // self.block_ms)
         grown = [self._grown(context.get(name), single) for name in names]
         for name, value in zip(names, grown, strict=True):
             context.put(name, value)
@@ -51,7 +51,7 @@ class Past:
 
     def times(self, first_ms: int, last_ms: int) -> list[int]:
         """The times from the first to the last, both included, at which there are records."""
-        entries = self._context.items(_name(_ENTRY, first_ms), _name(_ENTRY, last_ms + 1))
+        entries = self._context.items(_name(ENTRY, first_ms), _name(ENTRY, last_ms + 1))
         return [int(name[1:]) for name, _ in entries]
 
     def block_from(self, first: int, last: int) -> int | None:
@@ -83,7 +83,7 @@ class Past:
         """Delete blocks and their entries, from the first on, the end not included."""
         gone = [*self._context.items(_name(_BLOCK, first), _name(_BLOCK, end))]
         bounds = first * self.block_ms, end * self.block_ms
-        gone += self._context.items(*(_name(_ENTRY, bound) for bound in bounds))
+        gone += self._context.items(*(_name(ENTRY, bound) for bound in bounds))
         for name, _ in gone:
             self._context.delete(name)
 
@@ -105,7 +105,7 @@ class Past:
         found = self._blocks.get(block)
         if found is None:
             bounds = block * self.block_ms, (block + 1) * self.block_ms
-            entries = [*self._context.items(*(_name(_ENTRY, bound) for bound in bounds))]
+            entries = [*self._context.items(*(_name(ENTRY, bound) for bound in bounds))]
             times = [int(name[1:]) for name, _ in entries]
             found = self._blocks[block] = times, [value for _, value in entries]
         return found

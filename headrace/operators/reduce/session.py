@@ -91,6 +91,12 @@ class SessionReduce(TimedReduce):
             ],
         )
 
+    def shown(self, name: str, value: Any) -> Any:  # noqa: ARG002 # there is one entry
+        return [
+            {"start": one.start, "end": one.end, **self.accumulator.result(one.accumulator)}
+            for one in (Session(*entry) for entry in value[0])
+        ]
+
     def on_timer(self, context: KeyedContext, name: str, at_ms: int, kind: TimerKind) -> None:  # noqa: ARG002 # as its contract has it
         sessions, alarms = _load(context)
         alarms.fired(name)

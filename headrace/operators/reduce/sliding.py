@@ -5,7 +5,7 @@ from typing import Any
 
 from headrace.operators.reduce.clocks import CLOSE, EARLY, IDLE, Alarms, TimedReduce
 from headrace.operators.reduce.config import in_ms
-from headrace.operators.reduce.past import BLOCKS, Past
+from headrace.operators.reduce.past import BLOCKS, ENTRY, Past
 from headrace.runtime.contracts.action import KeyedContext, TimerKind
 
 
@@ -87,6 +87,10 @@ class SlidingReduce(TimedReduce):
         if progress is not None and progress.changes:
             self._tell_changes(context, self._past(context), progress)
             _keep(context, progress)
+
+    def shown(self, name: str, value: Any) -> Any:
+        # What came at one time; its sums over blocks, and how far results were sent, are nothing to people.
+        return self.accumulator.result(value) if name.startswith(ENTRY) else None
 
     def _past(self, context: KeyedContext) -> Past:
         return Past(context, self.accumulator, self.size_ms)

@@ -361,6 +361,14 @@ class KeyedAction(Action, ABC):
         """What is wrong with the stages that send to this one, in plain words."""
         return ()
 
+    def shown(self, name: str, value: Any) -> Any:  # noqa: ARG002 # for those that override it
+        """An entry of the state as people see it who ask for it: JSON's types and bytes, or None to leave it out.
+
+        Of an accumulator of `fold`, of which `name` is empty, the aggregates as a mapping. Called on any thread; the value is the
+        caller's own.
+        """
+        return value
+
     def fold(self) -> "Fold | None":
         """How to run this action as accumulators that the compiler inlines, in place of `on_record` and its like."""
         return None

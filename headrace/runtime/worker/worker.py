@@ -12,13 +12,16 @@ from typing import Any, Self
 
 from headrace.runtime.brokers import connect
 from headrace.runtime.clock import Clock, SystemClock
-from headrace.runtime.contracts.broker import Broker, TopicPartition
+from headrace.runtime.contracts.broker import Admin, Broker, TopicPartition
+from headrace.runtime.contracts.service import Service
 from headrace.runtime.environment import Values
 from headrace.runtime.errors import ClosedError, HeadraceError, RestartError, SettingsError
 from headrace.runtime.flow import Flow, load_flows
 from headrace.runtime.graph import check_flows
 from headrace.runtime.plan import Plan, build_plan
+from headrace.runtime.services import load_service
 from headrace.runtime.settings import WorkerSettings, load_settings
+from headrace.runtime.state.progress import RestoreProgress
 from headrace.runtime.task.commit import Step
 from headrace.runtime.worker.groups import groups_of
 from headrace.runtime.worker.member import Member, MemberStatistics, nothing_watched
@@ -43,6 +46,10 @@ class Statistics:
     """Records written per (flow, stage), committed or about to be."""
     failed: Mapping[tuple[str, str, str], int]
     """Failing records per (flow, stage, what became of them)."""
+    restores: tuple[RestoreProgress, ...]
+    """State that is being restored, for tasks and for standby copies."""
+    waiting: int
+    """Tasks that wait for their state."""
 
 
 class Worker:
@@ -50,6 +57,8 @@ class Worker:
 
     `flows` are flows, or files and folders of documents. Settings come from keyword arguments (fields of
     `WorkerSettings`), the environment and the configuration file. The data plane runs in threads; the event loop is free.
+
+    With the setting `http` it answers questions over HTTP from its beginning to its end; see docs/queries.md.
 
     Entering checks the flows, finds their topics and joins the groups; it returns when every group has answered.
     Leaving drains, commits and leaves the groups, within `stop_timeout`; when the body raised, too.
@@ -78,7 +87,7 @@ class Worker:
         self.settings = settings or load_settings(overrides)
         self.flows = _flows(flows)
         self._broker = broker
-        self._clock = clock or SystemClock()
+        self.clock = clock or SystemClock()
         self._values = values or Values()
         self._reached = reached or nothing_watched
         self._slots = ExitStack()
@@ -90,6 +99,9 @@ class Worker:
         self._stop_before_s: float | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._finished: asyncio.Event | None = None
+        self._http: Service | None = None
+        self.http_address: str | None = None
+        """Where others reach this worker over HTTP, as `host:port`; None where `http` is not set."""
         self.plans: tuple[Plan, ...] = ()
 
     async def __aenter__(self) -> Self:
@@ -98,6 +110,7 @@ class Worker:
         self._loop = asyncio.get_running_loop()
         self._finished = asyncio.Event()
         try:
+            await self._open_http()
             await asyncio.to_thread(self._start)
             await self._ready()
         except BaseException:
@@ -137,7 +150,7 @@ class Worker:
             member.stop()
         if self._stop_before_s is None:
             timeout_s = self.settings.stop_timeout.total_seconds()
-            self._stop_before_s = self._clock.monotonic_s() + timeout_s
+            self._stop_before_s = self.clock.monotonic_s() + timeout_s
             if self._loop is not None and not self._loop.is_closed():
                 self._loop.call_soon_threadsafe(self._loop.call_later, timeout_s, self._give_up)
 
@@ -154,9 +167,45 @@ class Worker:
             assignment=frozenset[TopicPartition]().union(*(part.assignment for part in parts)),
             written=_summed(parts, "written"),
             failed=_summed(parts, "failed"),
+            restores=tuple(one for member in self._members for one in member.restores()),
+            waiting=sum(len(member.standing.waiting) for member in self._members),
         )
 
+    # ---- for services
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """One per group, each with a thread of its own; see which of their methods are for other threads."""
+        return tuple(self._members)
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether an error has ended the worker, or will."""
+        return self._failure is not None
+
+    @property
+    def is_stopping(self) -> bool:
+        return self._stop_before_s is not None
+
+    def new_admin(self) -> Admin:
+        """A connection for administration, for the caller to close."""
+        return self._connected().admin()
+
     # ---- start and stop
+
+    async def _open_http(self) -> None:
+        """Before the groups are joined, since the members' client ids tell others the address."""
+        if self.settings.http is None:
+            return
+        self._http = load_service("http", self.settings, self._values)
+        self.http_address = self._http.open()
+        await self._http.start(self)
+
+    def _connected(self) -> Broker:
+        if self._broker is None:
+            settings = self.settings
+            self._broker = connect(settings.engine, settings.brokers, settings.client)
+        return self._broker
 
     def _start(self) -> None:
         graphs = check_flows([flow for flow in self.flows if flow.enabled])
@@ -164,9 +213,7 @@ class Worker:
         if not self.plans:
             raise SettingsError("there is no flow to run: none was given that is enabled")
         groups = groups_of(self.plans)
-        broker = self._broker or connect(
-            self.settings.engine, self.settings.brokers, self.settings.client
-        )
+        broker = self._connected()
         admin = broker.admin()
         try:
             topics = ensure_topics(admin, self.plans, self.settings)
@@ -182,11 +229,12 @@ class Worker:
                 plans,
                 settings=self.settings,
                 broker=broker,
-                clock=self._clock,
+                clock=self.clock,
                 values=self._values,
                 name=name,
                 topics=topics,
                 folder=folder,
+                address=self.http_address,
                 reached=self._reached,
             )
             self._members.append(member)
@@ -226,8 +274,8 @@ class Worker:
     async def _ready(self) -> None:
         """Wait until every member was given partitions, or found that others have them all."""
         assert self._finished
-        deadline_s = self._clock.monotonic_s() + READY_S
-        while self._clock.monotonic_s() < deadline_s and not self._finished.is_set():
+        deadline_s = self.clock.monotonic_s() + READY_S
+        while self.clock.monotonic_s() < deadline_s and not self._finished.is_set():
             if all(member.is_ready.is_set() for member in self._members):
                 return
             await asyncio.sleep(0.02)
@@ -244,10 +292,12 @@ class Worker:
         self.stop()
         assert self._stop_before_s is not None
         for thread in self._threads:
-            left_s = max(0.0, self._stop_before_s - self._clock.monotonic_s())
+            left_s = max(0.0, self._stop_before_s - self.clock.monotonic_s())
             await asyncio.to_thread(thread.join, left_s)
         for member in self._members[len(self._threads) :]:  # the start failed before they ran
             await asyncio.to_thread(member.abandon)
+        if self._http is not None:
+            await self._http.close()
         self._slots.close()
         alive = [thread.name for thread in self._threads if thread.is_alive()]
         if alive and self._failure is None:
