@@ -9,6 +9,7 @@ from headrace.runtime.codegen.module import Entry
 from headrace.runtime.codegen.scope import Scope
 from headrace.runtime.codegen.stage import NOTHING, StageCode, encoded
 from headrace.runtime.contracts.action import Fold, KeyedAction
+from headrace.runtime.expression import Expression
 
 if TYPE_CHECKING:
     from headrace.runtime.codegen.writer import Writer
@@ -34,14 +35,39 @@ def write_link(code: StageCode, sender: str) -> None:
         key = code.variable("key")
         code.line(f"{key} = link_key({code.expression(by)})")
         given |= {"key": key, "partition": "-1"}
+    code.send(repr(topic), _link_value(code, by), given)
+
+
+def _link_value(code: StageCode, key: Expression | None) -> str:
+    """Source of the value of a record that crosses a topic: what the stage behind it reads of the event."""
     event = code.scope.event
     if code.entry.carries_bytes:
         value = f"encode_link({event})"
+    elif (fields := _fields_read(code, key)) is not None:
+        return f"dumps(picked({event}, {fields!r}))"
     else:
         value = encoded(code.scope, "json")
     if code.entry.is_timed and not code.scope.is_object:
         value = f"b'null' if {event} is None else {value}"
-    code.send(repr(topic), value, given)
+    return value
+
+
+def _fields_read(code: StageCode, key: Expression | None) -> tuple[str, ...] | None:
+    """The fields of the event that accumulators are made of; None where somebody may look at the whole event."""
+    node = code.node
+    action = node.keyed
+    if action is None or action.fold() is None or action.late_stage or action.late_topic:
+        return None
+    if node.handler is not None:
+        return None
+    found: set[str] = set()
+    for part in action.config.parts():
+        if part is key:
+            continue
+        if part.event_fields is None:
+            return None
+        found |= part.event_fields
+    return tuple(sorted(found))
 
 
 def _headers(code: StageCode, action: KeyedAction | None, sender: str) -> str:

@@ -223,6 +223,13 @@ def no_key() -> None:
     )
 
 
+def picked(event: Any, fields: tuple[str, ...]) -> Any:
+    """The fields of an event that are read behind a topic, those that it has."""
+    if event.__class__ is not dict:
+        return event
+    return {name: event[name] for name in fields if name in event}
+
+
 def encode_link(event: Any) -> bytes | None:
     """The value of a record that crosses a link topic where events may be bytes."""
     return event if event is None or isinstance(event, bytes) else _dumps(event, "event")
@@ -265,6 +272,7 @@ RECORD_FUNCTIONS: dict[str, Callable[..., Any]] = {
         origin_run,
         origin_stage,
         origin_topic,
+        picked,
         plain_headers,
         relink_headers,
         run_key,
