@@ -1,10 +1,12 @@
 """`reduce` over tumbling and hopping windows, and without windows: accumulators that the compiler inlines."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
+from headrace.operators.reduce.carrying_over import carried_over
 from headrace.operators.reduce.config import in_ms
 from headrace.operators.reduce.keyed import KeyedReduce
-from headrace.runtime.contracts.action import Code, Fold, KeyedContext
+from headrace.runtime.contracts.action import Code, Fold, KeyedContext, Migration
 
 
 class FoldedReduce(KeyedReduce):
@@ -40,6 +42,12 @@ class FoldedReduce(KeyedReduce):
     @property
     def delay_ms(self) -> int:
         return self.grace_ms + 1 if self.config.window is not None else 0
+
+    def migration(self, before: Mapping[str, Any]) -> Migration | None:
+        own = self.shape()
+        if any(before.get(name) != own[name] for name in own if name != "slots"):
+            return None
+        return carried_over(self.accumulator, before.get("slots"))
 
     def _add(self, code: Code, accumulator: str, timestamp: str) -> None:
         self.accumulator.write_add(code, accumulator, timestamp)

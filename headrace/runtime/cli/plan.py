@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from headrace.runtime.cli.command import Command
+from headrace.runtime.cli.failure import EXIT_FAILED
 from headrace.runtime.cli.options import (
     common_options,
     paths_argument,
@@ -17,6 +18,7 @@ from headrace.runtime.cli.options import (
 if TYPE_CHECKING:
     from headrace.runtime.cli.live_plan import LivePlan
     from headrace.runtime.plan import Plan
+    from headrace.runtime.settings import WorkerSettings
 
 
 @click.command(
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
         "headrace plan flows/orders.yaml --code",
         "headrace plan flows/orders.yaml --dot | dot -Tsvg > orders.svg",
         "headrace plan flows/ --brokers 127.0.0.1:9092",
+        "headrace plan flows/orders.yaml --against flows/orders.before.yaml",
+        "headrace plan flows/ --against group --brokers kafka:9092",
     ],
 )
 @paths_argument(is_required=True)
@@ -33,12 +37,21 @@ if TYPE_CHECKING:
 @click.option("--mermaid", "shown", flag_value="mermaid", help="Write a Mermaid flowchart.")
 @click.option("--code", "shown", flag_value="code", help="Write the generated Python code.")
 @click.option("--live", is_flag=True, help="Look at the topics of the cluster, too.")
+@click.option(
+    "--against",
+    metavar="PATH|group",
+    help="Show what becomes of state: against earlier documents, or the state of the running groups.",
+)
 @settings_options
 @common_options
+@click.pass_context
 def plan(
+    ctx: click.Context,
+    /,
     paths: tuple[str, ...],
     shown: str | None,
     live: bool,
+    against: str | None,
     assignments: Mapping[str, str],
     config: Path | None,
     brokers: str | None,
@@ -49,6 +62,8 @@ def plan(
 
     With --live or --brokers it also looks at the cluster: which topics exist, which ones `run --create-topics` would
     create, and which would delete what a flow writes because its event times are too old.
+
+    With --against it tells, stage by stage, whether state is kept, and exits with 1 when a worker would refuse to start.
     """
     from headrace.runtime.cli.planning import plans_of
 
@@ -56,6 +71,11 @@ def plan(
         raise click.UsageError(f"--{shown} is a text of its own; leave out --json or --{shown}")
     settings = settings_of(assignments, config, brokers=brokers, prefix=prefix)
     plans = plans_of(paths, settings.prefix)
+    if against is not None:
+        if shown is not None or live:
+            raise click.UsageError("--against is a report of its own; leave out the other ones")
+        _print_evolution(ctx, plans, against, settings, as_json=as_json)
+        return
     if shown == "code":
         _print_code(plans, as_json=as_json)
     elif shown is not None:
@@ -72,6 +92,28 @@ def _drawing(kind: str) -> "Callable[[Plan], str]":
     from headrace.runtime.plan.mermaid import plan_mermaid
 
     return plan_dot if kind == "dot" else plan_mermaid
+
+
+def _print_evolution(
+    ctx: click.Context,
+    plans: "Sequence[Plan]",
+    against: str,
+    settings: "WorkerSettings",
+    *,
+    as_json: bool,
+) -> None:
+    from headrace.runtime.cli.against import GROUP, evolutions
+    from headrace.runtime.cli.output import print_json
+    from headrace.runtime.plan.evolution_text import evolution_document, evolution_text
+
+    found = evolutions(plans, against, settings)
+    what = "the running group" if against == GROUP else against
+    if as_json:
+        print_json(evolution_document(found, against))
+    else:
+        click.echo(evolution_text(found, what))
+    if not all(one.can_roll_out for one in found):
+        ctx.exit(EXIT_FAILED)
 
 
 def _print_plans(plans: "Sequence[Plan]", live: "LivePlan | None", *, as_json: bool) -> None:

@@ -9,6 +9,7 @@ from headrace.runtime.contracts.broker import Message
 from headrace.runtime.contracts.store import Store
 from headrace.runtime.graph import Node
 from headrace.runtime.state.layout import META, Changes, split_timer
+from headrace.runtime.state.shapes import SHAPE
 from headrace.runtime.state.stage_state import StageState
 from headrace.runtime.state.timers import NEVER, Timers
 from headrace.runtime.task.emission import Emission, with_time_and_key
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 MEMORY = META + b"time"
 """Where a stage keeps what its task must know after a restart."""
-SHAPE = META + b"shape"
 
 
 class KeyedStage:

@@ -2,9 +2,8 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import Any
 
 from headrace.runtime.clock import Clock
 from headrace.runtime.contracts.action import KeyedAction
@@ -16,7 +15,7 @@ from headrace.runtime.contracts.broker import (
     TopicPartition,
 )
 from headrace.runtime.contracts.store import Store
-from headrace.runtime.errors import BrokerUnavailableError, FlowError, Problem
+from headrace.runtime.errors import BrokerUnavailableError
 from headrace.runtime.plan import Plan, PlannedStore, SubTopology
 from headrace.runtime.state.layout import (
     Changes,
@@ -34,8 +33,9 @@ from headrace.runtime.task.task import Task, delay_of
 from headrace.runtime.worker.alignment import HELD_MAX, Alignment
 from headrace.runtime.worker.global_tables import GlobalTables
 from headrace.runtime.worker.markers import Markers
-from headrace.runtime.worker.standing import Standing, TaskId
+from headrace.runtime.worker.migrations import Migrations
 from headrace.runtime.worker.standbys import Standbys
+from headrace.runtime.worker.standing import Standing, TaskId
 from headrace.runtime.worker.topics import TopicsInUse
 
 logger = logging.getLogger(__name__)
@@ -48,8 +48,7 @@ WORK_MAX = 20_000
 
 
 class Tasks:
-    """Makes tasks when partitions come, and forgets them when they go. Belongs to the member's thread.
-    """
+    """Makes tasks when partitions come, and forgets them when they go. Belongs to the member's thread."""
 
     def __init__(
         self,
@@ -99,6 +98,7 @@ class Tasks:
         self._unnoted: set[TopicPartition] = set()
         self._flush_s = 0.0
         self._markers = Markers(self._plans.values(), topics.partitions, self._write)
+        self._migrations = Migrations(store)
         self.late: Counter[tuple[str, str]] = Counter()
         self.standing = Standing()
 
@@ -206,6 +206,7 @@ class Tasks:
             for task in self._by_input.pop(partition, []):
                 self._tasks.pop(_id(task), None)
                 self._touched.pop(_id(task), None)
+                self._migrations.forget(_id(task))
                 # Its changelogs' ends are the next owner's from now on: a checkpoint there would skip what is not in this store.
                 self._unnoted -= {
                     TopicPartition(store.changelog, task.partition) for store in self._stores(task)
@@ -265,11 +266,19 @@ class Tasks:
             return
         for task_id, waiting in list(self._waiting.items()):
             task = self._tasks[task_id]
-            if not waiting and self._is_whole(task):
+            if not waiting and self._is_whole(task) and not self._is_migrating(task):
                 del self._waiting[task_id]
                 self._start(task)
         self._realign()
         self._publish()
+
+    def _is_migrating(self, task: Task) -> bool:
+        """Whether the state of a task must be turned into that of a changed document first."""
+        changelogs = [
+            (one, TopicPartition(one.changelog, task.partition)) for one in self._stores(task)
+        ]
+        stores = [(one, changelog, self._region(changelog)) for one, changelog in changelogs]
+        return self._migrations.begin(_id(task), self._plans[task.flow], stores)
 
     def _publish(self) -> None:
         """Tell other threads which tasks run and which wait."""
@@ -339,8 +348,7 @@ class Tasks:
         known = stage.state.get(SHAPE)
         if known is None:
             stage.state.put(SHAPE, dict(store.shape))
-        elif known != store.shape:
-            raise FlowError([refused(plan, store, known)])
+        assert known is None or known == store.shape, f"{store.changelog} has {known}"
         return stage
 
     # ---- records
@@ -437,13 +445,14 @@ class Tasks:
         """Whether something is due now."""
         now_ms = self._clock.now_ms()
         self._note_idle(now_ms)
-        return any(
+        return self._migrations.is_active or any(
             task.wall_due() <= now_ms or task.has_work or self._is_idle_due(task, now_ms)
             for task in self._ready()
         )
 
     def work(self) -> None:
         """Do what is due on the wall clock, and go on with windows that are being closed."""
+        self._migrations.work()
         now_ms = self._clock.now_ms()
         budget = WORK_MAX
         for task in self._ready():
@@ -480,7 +489,7 @@ class Tasks:
     @property
     def is_touched(self) -> bool:
         """Whether anything may have to be committed."""
-        return bool(self._touched)
+        return bool(self._touched) or self._migrations.has_changes
 
     def before_commit(self) -> None:
         """Send on what waits for the commit, and how far the tasks have come."""
@@ -496,6 +505,8 @@ class Tasks:
                 records = stage.records(remembered)
                 if records:
                     self._write_records(store.changelog, task.partition, records)
+        for changelog, records in self._migrations.records():
+            self._write_records(changelog.topic, changelog.partition, records)
 
     def _write_records(
         self, topic: str, partition: int, records: list[tuple[bytes, bytes | None]]
@@ -522,8 +533,10 @@ class Tasks:
                 found = stage.changes()
                 changes.puts.extend(found.puts)
                 changes.deletes.extend(found.deletes)
+        self._migrations.changes(changes)
         if changes.puts or changes.deletes:
             self._store.write(changes.puts, changes.deletes)
+        self._migrations.committed()
         for task in self._touched.values():
             task.committed()
             for stage in task.stages:
@@ -591,6 +604,7 @@ class Tasks:
         for task in self._touched.values():
             task.abort()
         self._touched = {}
+        self._migrations.abort()
         self._markers.abort()
         for alignment in self._alignments.values():
             alignment.clear()
@@ -623,19 +637,3 @@ def by_partition(messages: Sequence[Message]) -> dict[TopicPartition, list[Messa
 
 def _id(task: Task) -> TaskId:
     return task.flow, task.sub.id, task.partition
-
-
-def refused(plan: Plan, store: PlannedStore, known: Mapping[str, Any]) -> Problem:
-    """Why a stage cannot use the state that it has, and what to do."""
-    flow = plan.graph.flow
-    node = plan.graph.by_name[store.stage]
-    return Problem(
-        flow.place("stages", node.index),
-        f"stage '{store.stage}' keeps other state than before: it was {_shape_text(known)}, and is {_shape_text(store.shape)}; give the stage"
-        f" another name to begin with empty state, or go back to the earlier document; `headrace plan --against` shows what changed",
-    )
-
-
-def _shape_text(shape: Mapping[str, Any]) -> str:
-    words = ", ".join(f"{name}: {value}" for name, value in sorted(shape.get("config", {}).items()))
-    return f"{shape.get('action', '?')} ({words})"
