@@ -270,8 +270,11 @@ class Member:
 
     def commit(self) -> None:
         """Commit everything that was processed; does nothing when nothing was."""
-        if self._dirty_since_s is None:
-            return
+        if self._dirty_since_s is not None:
+            self._commit()
+
+    def _commit(self, *, is_proof: bool = False) -> None:
+        """With `is_proof` positions are sent in any case: that they are accepted shows whose the tasks are."""
         tasks = self._session.tasks
         is_touched = tasks is not None and tasks.is_touched
         if tasks is not None and is_touched:
@@ -282,7 +285,7 @@ class Member:
             for partition, offset in self._session.positions(self._committed).items()
             if self._committed.get(partition) != offset or partition in self._starts.uncommitted
         }
-        if is_touched and not positions:
+        if (is_touched or is_proof) and not positions:
             # Sent all the same: they are what tells the group's coordinator that this member is alive and owns its tasks.
             positions = dict(self._committed)
         if positions or is_touched:
@@ -323,12 +326,24 @@ class Member:
     def revoked(self, partitions: Sequence[TopicPartition]) -> None:
         """Commit what was done for the partitions before they go to another member."""
         try:
-            self.commit()
-            if self._session.tasks is not None:
-                self._session.tasks.flush()
+            if not self._session.is_abandoned:
+                self._commit_before_leaving()
         finally:
             # Even when that failed: a later commit must not set back what their next owner committed.
             self._forget(partitions)
+
+    def _commit_before_leaving(self) -> None:
+        """Commit, and note how far the store has come.
+
+        A worker that was frozen may find its tasks revoked that are another one's long since; the checkpoints are noted behind
+        a commit of this moment, or not at all.
+        Guarded by test_a_worker_that_was_frozen_does_not_take_the_state_of_others_for_its_own.
+        """
+        tasks = self._session.tasks
+        if self._dirty_since_s is not None or (tasks is not None and tasks.has_unnoted):
+            self._commit(is_proof=tasks is not None)
+        if tasks is not None:
+            tasks.flush()
 
     def lost(self, partitions: Sequence[TopicPartition]) -> None:
         """Another member has the partitions already: what was done for them since the last commit is void."""

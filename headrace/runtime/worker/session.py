@@ -59,6 +59,7 @@ class Session:
     ) -> None:
         group = plans[0].group
         self.is_begun = False
+        self.is_abandoned = False
         self._is_transactional = settings.processing == "exactly_once"
         limits = topics.limits(plans)
         largest = max([RECORD_BYTES_MAX, *limits.values()])
@@ -156,6 +157,7 @@ class Session:
             clock=clock,
             topics=topics,
             idle_ms=int(settings.idle_after.total_seconds() * 1000),
+            proof_s=settings.session_timeout.total_seconds() / 3,
             tables=tables,
             me=client_id(plans[0].group, name, address),
             copies=settings.standby,
@@ -213,6 +215,7 @@ class Session:
 
     def abandon(self) -> None:
         """Abort what is open and close the clients, whatever happens. Never raises."""
+        self.is_abandoned = True
         steps: list[tuple[str, Callable[[], Any]]] = [
             ("aborting", lambda: self.abort(5.0)),
             ("leaving the group", self.consumer.close),

@@ -2,8 +2,9 @@
 
 import logging
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
+from typing import Any
 
 from headrace.runtime.clock import Clock
 from headrace.runtime.contracts.action import KeyedAction
@@ -15,7 +16,7 @@ from headrace.runtime.contracts.broker import (
     TopicPartition,
 )
 from headrace.runtime.contracts.store import Store
-from headrace.runtime.errors import BrokerUnavailableError
+from headrace.runtime.errors import BrokerUnavailableError, FlowError, Problem
 from headrace.runtime.plan import Plan, PlannedStore, SubTopology
 from headrace.runtime.state.layout import (
     Changes,
@@ -33,9 +34,8 @@ from headrace.runtime.task.task import Task, delay_of
 from headrace.runtime.worker.alignment import HELD_MAX, Alignment
 from headrace.runtime.worker.global_tables import GlobalTables
 from headrace.runtime.worker.markers import Markers
-from headrace.runtime.worker.migrations import Migrations
-from headrace.runtime.worker.standbys import Standbys
 from headrace.runtime.worker.standing import Standing, TaskId
+from headrace.runtime.worker.standbys import Standbys
 from headrace.runtime.worker.topics import TopicsInUse
 
 logger = logging.getLogger(__name__)
@@ -48,7 +48,8 @@ WORK_MAX = 20_000
 
 
 class Tasks:
-    """Makes tasks when partitions come, and forgets them when they go. Belongs to the member's thread."""
+    """Makes tasks when partitions come, and forgets them when they go. Belongs to the member's thread.
+    """
 
     def __init__(
         self,
@@ -63,6 +64,7 @@ class Tasks:
         clock: Clock,
         topics: TopicsInUse,
         idle_ms: int,
+        proof_s: float,
         tables: GlobalTables,
         me: str,
         copies: int,
@@ -77,6 +79,7 @@ class Tasks:
         self._clock = clock
         self._topics = topics
         self._idle_ms = idle_ms
+        self._proof_s = proof_s
         self._tables = tables
         self._standbys = Standbys(
             list(self._plans.values()),
@@ -97,8 +100,8 @@ class Tasks:
         self._read_at_ms: dict[TopicPartition, int] = {}
         self._unnoted: set[TopicPartition] = set()
         self._flush_s = 0.0
+        self._commit_begun_s = 0.0
         self._markers = Markers(self._plans.values(), topics.partitions, self._write)
-        self._migrations = Migrations(store)
         self.late: Counter[tuple[str, str]] = Counter()
         self.standing = Standing()
 
@@ -206,7 +209,6 @@ class Tasks:
             for task in self._by_input.pop(partition, []):
                 self._tasks.pop(_id(task), None)
                 self._touched.pop(_id(task), None)
-                self._migrations.forget(_id(task))
                 # Its changelogs' ends are the next owner's from now on: a checkpoint there would skip what is not in this store.
                 self._unnoted -= {
                     TopicPartition(store.changelog, task.partition) for store in self._stores(task)
@@ -266,19 +268,11 @@ class Tasks:
             return
         for task_id, waiting in list(self._waiting.items()):
             task = self._tasks[task_id]
-            if not waiting and self._is_whole(task) and not self._is_migrating(task):
+            if not waiting and self._is_whole(task):
                 del self._waiting[task_id]
                 self._start(task)
         self._realign()
         self._publish()
-
-    def _is_migrating(self, task: Task) -> bool:
-        """Whether the state of a task must be turned into that of a changed document first."""
-        changelogs = [
-            (one, TopicPartition(one.changelog, task.partition)) for one in self._stores(task)
-        ]
-        stores = [(one, changelog, self._region(changelog)) for one, changelog in changelogs]
-        return self._migrations.begin(_id(task), self._plans[task.flow], stores)
 
     def _publish(self) -> None:
         """Tell other threads which tasks run and which wait."""
@@ -348,7 +342,8 @@ class Tasks:
         known = stage.state.get(SHAPE)
         if known is None:
             stage.state.put(SHAPE, dict(store.shape))
-        assert known is None or known == store.shape, f"{store.changelog} has {known}"
+        elif known != store.shape:
+            raise FlowError([refused(plan, store, known)])
         return stage
 
     # ---- records
@@ -445,14 +440,13 @@ class Tasks:
         """Whether something is due now."""
         now_ms = self._clock.now_ms()
         self._note_idle(now_ms)
-        return self._migrations.is_active or any(
+        return any(
             task.wall_due() <= now_ms or task.has_work or self._is_idle_due(task, now_ms)
             for task in self._ready()
         )
 
     def work(self) -> None:
         """Do what is due on the wall clock, and go on with windows that are being closed."""
-        self._migrations.work()
         now_ms = self._clock.now_ms()
         budget = WORK_MAX
         for task in self._ready():
@@ -489,7 +483,7 @@ class Tasks:
     @property
     def is_touched(self) -> bool:
         """Whether anything may have to be committed."""
-        return bool(self._touched) or self._migrations.has_changes
+        return bool(self._touched)
 
     def before_commit(self) -> None:
         """Send on what waits for the commit, and how far the tasks have come."""
@@ -499,14 +493,13 @@ class Tasks:
         self._markers.write(self._touched.values())
 
     def write_changelog(self) -> None:
+        self._commit_begun_s = self._clock.monotonic_s()
         for task in self._touched.values():
             remembered = task.remembered()
             for store, stage in zip(self._stores(task), task.stages, strict=True):
                 records = stage.records(remembered)
                 if records:
                     self._write_records(store.changelog, task.partition, records)
-        for changelog, records in self._migrations.records():
-            self._write_records(changelog.topic, changelog.partition, records)
 
     def _write_records(
         self, topic: str, partition: int, records: list[tuple[bytes, bytes | None]]
@@ -533,10 +526,8 @@ class Tasks:
                 found = stage.changes()
                 changes.puts.extend(found.puts)
                 changes.deletes.extend(found.deletes)
-        self._migrations.changes(changes)
         if changes.puts or changes.deletes:
             self._store.write(changes.puts, changes.deletes)
-        self._migrations.committed()
         for task in self._touched.values():
             task.committed()
             for stage in task.stages:
@@ -579,8 +570,16 @@ class Tasks:
         if changes.puts or changes.deletes or cleared:
             self._store.write(changes.puts, changes.deletes, cleared)
 
+    @property
+    def has_unnoted(self) -> bool:
+        """Whether the changelogs have gone on behind their checkpoints."""
+        return bool(self._unnoted)
+
     def _checkpoints(self) -> list[tuple[bytes, bytes]]:
-        """How far the store has come, told by the ends of the changelogs: all that is in them was committed just now."""
+        """How far the store has come, told by the ends of the changelogs: all that is in them was committed just now.
+
+        It was this member that wrote them, as long as the group cannot have given its tasks away since the commit was accepted.
+        """
         if not self._unnoted:
             return []
         try:
@@ -588,6 +587,8 @@ class Tasks:
         except BrokerUnavailableError as error:
             logger.warning("the ends of %d changelogs were not told: %s", len(self._unnoted), error)
             return []
+        if self._clock.monotonic_s() - self._commit_begun_s > self._proof_s:
+            return []  # the next commit will tell
         self._unnoted = set()
         return [checkpoint(self._region(changelog), end) for changelog, end in ends.items()]
 
@@ -604,7 +605,6 @@ class Tasks:
         for task in self._touched.values():
             task.abort()
         self._touched = {}
-        self._migrations.abort()
         self._markers.abort()
         for alignment in self._alignments.values():
             alignment.clear()
@@ -637,3 +637,19 @@ def by_partition(messages: Sequence[Message]) -> dict[TopicPartition, list[Messa
 
 def _id(task: Task) -> TaskId:
     return task.flow, task.sub.id, task.partition
+
+
+def refused(plan: Plan, store: PlannedStore, known: Mapping[str, Any]) -> Problem:
+    """Why a stage cannot use the state that it has, and what to do."""
+    flow = plan.graph.flow
+    node = plan.graph.by_name[store.stage]
+    return Problem(
+        flow.place("stages", node.index),
+        f"stage '{store.stage}' keeps other state than before: it was {_shape_text(known)}, and is {_shape_text(store.shape)}; give the stage"
+        f" another name to begin with empty state, or go back to the earlier document; `headrace plan --against` shows what changed",
+    )
+
+
+def _shape_text(shape: Mapping[str, Any]) -> str:
+    words = ", ".join(f"{name}: {value}" for name, value in sorted(shape.get("config", {}).items()))
+    return f"{shape.get('action', '?')} ({words})"
