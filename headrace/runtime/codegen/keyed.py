@@ -197,7 +197,7 @@ def _write_forward(writer: Writer, entry: Entry, scope: Scope) -> None:
 
 
 def _write_result(writer: Writer, entry: Entry, fold: Fold) -> None:
-    timestamp = "end - 1" if fold.bin_ms else None
+    timestamp = "(end - 1)" if fold.bin_ms else None
     scope = Scope(
         event="result",
         is_owned=True,

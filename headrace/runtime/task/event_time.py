@@ -4,8 +4,9 @@ A source partition has come as far as the largest timestamp that was read of it.
 how far each task that writes to it has come: one record without a value per commit, member and partition, in the transaction.
 So a record is never late behind a topic that would not have been late before it, however the partitions were interleaved.
 
-A marker's key is JSON: `{"from": "orders", "of": 4, "at": {"0": 1700000000000}, "idle": [2]}`. It names the writing sub-topology, how
-many tasks that has, and how far some of them have come; those under `idle` have nothing to read and hold nobody up.
+A marker's key is JSON: `{"from": "orders", "of": 4, "at": {"0": 1700000000000}, "idle": [2]}`. It names the writing
+sub-topology, how many tasks that has, and how far some of them have come; those under `idle` have nothing to read and
+hold nobody up.
 """
 
 from collections.abc import Iterable, Mapping

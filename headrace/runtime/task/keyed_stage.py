@@ -92,7 +92,7 @@ class KeyedStage:
         key: bytes | None,
         timestamp_ms: int,
         sender: str,
-        is_own: bool,  # noqa: FBT001 # called by generated code, by position
+        is_own: bool,  # called by generated code, by position
         given: Mapping[str, Any] | None = None,
     ) -> None:
         """Process a record. What the action raises is the record's failure, and changes nothing."""

@@ -8,7 +8,7 @@ from headrace.runtime.errors import HeadraceError, RestartError
 from headrace.runtime.graph import Node
 from headrace.runtime.plan import SubTopology
 from headrace.runtime.task.emission import Cause
-from headrace.runtime.task.event_time import ALWAYS, UNKNOWN, Input, MarkedInput, watermark_of
+from headrace.runtime.task.event_time import UNKNOWN, Input, MarkedInput, watermark_of
 from headrace.runtime.task.stage import NEVER, TaskStage
 
 Run = Callable[[Sequence[Message], Input], None]
@@ -35,6 +35,11 @@ class Task:
         self.bound: dict[str, Mapping[str, Callable[..., Any]]] = {}
         self._is_firing = False
         self._by_name: dict[str, TaskStage] = {}
+
+    @property
+    def id(self) -> tuple[str, int, int]:
+        """Flow, number of the sub-topology, partition number."""
+        return self.flow, self.sub.id, self.partition
 
     def add_stage(self, stage: TaskStage) -> None:
         """Add the next stage in topological order."""
@@ -99,7 +104,8 @@ class Task:
         except Exception as error:
             # The caller is a record's code, and this is not the record's failure: its action's are caught in `guarded`.
             raise RestartError(
-                f"flow '{self.flow}': what was due in task {self.sub.name}[{self.partition}] failed: {type(error).__name__}: {error}"
+                f"flow '{self.flow}': what was due in task {self.sub.name}[{self.partition}] failed:"
+                f" {type(error).__name__}: {error}"
             ) from error
         finally:
             self._is_firing = False

@@ -73,7 +73,11 @@ class GlobalTables:
     @property
     def is_ready(self) -> bool:
         """Whether every table was read to the end that it had at the start."""
-        return all(self._read_to[place] >= end for place, end in self._ends.items()) if self._tables else True
+        return (
+            all(self._read_to[place] >= end for place, end in self._ends.items())
+            if self._tables
+            else True
+        )
 
     def poll(self) -> None:
         """Read what is there, without waiting for more.

@@ -231,7 +231,7 @@ class Member:
         ):
             self.commit()
         if self._dirty_since_s is None and session.tasks is not None:
-            session.tasks.flush_entries()
+            session.tasks.commit.flush_entries()
         return len(messages)
 
     def _before_reading(self, tasks: Tasks, timeout_s: float) -> float:
@@ -276,10 +276,10 @@ class Member:
     def _commit(self, *, is_proof: bool = False) -> None:
         """With `is_proof` positions are sent in any case: that they are accepted shows whose the tasks are."""
         tasks = self._session.tasks
-        is_touched = tasks is not None and tasks.is_touched
+        is_touched = tasks is not None and tasks.commit.is_touched
         if tasks is not None and is_touched:
             self._session.begin()
-            tasks.before_commit()
+            tasks.commit.before_commit()
         positions = {
             partition: offset
             for partition, offset in self._session.positions(self._committed).items()
@@ -306,7 +306,7 @@ class Member:
         self.statistics.written = written + Counter(self.statistics.written)
         self.statistics.failed = failed + Counter(self.statistics.failed)
         if self._session.tasks is not None:
-            late = self._session.tasks.counted_late()
+            late = self._session.tasks.commit.counted_late()
             self.statistics.late = late + Counter(self.statistics.late)
 
     # ---- rebalance: called by the consumer, from inside of `consume` and `close`
@@ -340,10 +340,10 @@ class Member:
         Guarded by test_a_worker_that_was_frozen_does_not_take_the_state_of_others_for_its_own.
         """
         tasks = self._session.tasks
-        if self._dirty_since_s is not None or (tasks is not None and tasks.has_unnoted):
+        if self._dirty_since_s is not None or (tasks is not None and tasks.commit.has_unnoted):
             self._commit(is_proof=tasks is not None)
         if tasks is not None:
-            tasks.flush()
+            tasks.commit.flush()
 
     def lost(self, partitions: Sequence[TopicPartition]) -> None:
         """Another member has the partitions already: what was done for them since the last commit is void."""

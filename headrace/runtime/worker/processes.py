@@ -6,7 +6,7 @@ import logging
 import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from headrace.runtime import errors
@@ -35,6 +35,12 @@ class Report:
     aborts: int = 0
     rejoins: int = 0
     partitions: int = 0
+    waiting: int = 0
+    """Tasks that wait for their state."""
+    restored: int = 0
+    """Records restored so far, of those that are being restored now."""
+    to_restore: int = 0
+    restored_per_s: int = 0
     written: Mapping[tuple[str, str], int] = field(default_factory=dict)
     """Records written per (flow, stage)."""
     failed: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
@@ -50,7 +56,9 @@ class Report:
         return {**{name: getattr(self, name) for name in NUMBERS}, "flows": flows}
 
 
-NUMBERS = ("records_read", "commits", "aborts", "rejoins", "partitions")
+MOMENTARY = ("partitions", "waiting", "restored", "to_restore", "restored_per_s")
+"""Numbers that a process takes with it when it ends."""
+NUMBERS = ("records_read", "commits", "aborts", "rejoins", *MOMENTARY)
 
 
 def _flow(flows: dict[str, dict[str, Any]], name: str) -> dict[str, Any]:
@@ -222,7 +230,7 @@ class Supervisor:
         code = await process.wait()
         del self._processes[number]
         if last := self._reports.pop(number, None):
-            self._ended.append(_without_partitions(last))
+            self._ended.append(replace(last, **dict.fromkeys(MOMENTARY, 0)))
         if code == 0 or (code < 0 and self._stopping.is_set()):
             return None
         return told or _ended_without_a_word(number, code)
@@ -248,10 +256,6 @@ class Supervisor:
         assert process.stderr
         async for line in process.stderr:
             self._said(number, line.decode("utf-8", "replace").rstrip("\n"))
-
-
-def _without_partitions(report: Report) -> Report:
-    return total([report, Report(partitions=-report.partitions)])
 
 
 def _ended_without_a_word(number: int, code: int) -> HeadraceError:

@@ -112,7 +112,7 @@ class Session:
         self.commit = Commit(
             self.producer,
             self.consumer,
-            state=self.tasks or NoState(),
+            state=self.tasks.commit if self.tasks else NoState(),
             is_transactional=self._is_transactional,
             reached=reached,
             release=self._purge.committed,

@@ -79,7 +79,9 @@ class Standbys:
     ) -> None:
         mine = next((one for one in members if one.client_id == self._me), None)
         if mine is None or set(mine.assignment) != set(assigned):
-            self._next_s = self._clock.monotonic_s() + 1.0  # partitions are on their way: ask again soon
+            self._next_s = (
+                self._clock.monotonic_s() + 1.0
+            )  # partitions are on their way: ask again soon
             return
         found = standbys(self._me, members, self._copies, self._changelogs)
         self._follow([self._replica(one) for one in sorted(found - set(active))])

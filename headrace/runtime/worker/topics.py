@@ -141,9 +141,9 @@ def _partition_problems(plan: Plan, counts: Mapping[str, int]) -> Iterable[str]:
             tasks = max(read.values(), default=0)
             if store.sub_topology == sub.id and counts.get(store.changelog, tasks) != tasks:
                 yield (
-                    f"flow '{plan.name}': stage '{store.stage}' has state for {counts[store.changelog]} partitions, but reads {tasks} now;"
-                    f" the state of a key would be in another place: give the stage another name to begin with empty state, or"
-                    f" delete '{store.changelog}'"
+                    f"flow '{plan.name}': stage '{store.stage}' has state for {counts[store.changelog]} partitions,"
+                    f" but reads {tasks} now; the state of a key would be in another place: give the stage another name to begin"
+                    f" with empty state, or delete '{store.changelog}'"
                 )
 
 
