@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from headrace.runtime.cli.output import count, print_json_line
+from headrace.runtime.cli.restoring import restoring_line, restoring_text
 from headrace.runtime.plan import Plan
 from headrace.runtime.worker.processes import Report
 
@@ -93,14 +94,16 @@ class LogProgress:
         self._next_s = tick.seconds + LOG_EVERY_S
         report = tick.report
         lag = f", lag {sum(tick.lags.values()):,}" if tick.lags else ""
+        waiting = f"; {restoring_text(report)}" if report.waiting else ""
         logger.info(
-            "%s records read (%s/s), %s written, %s failed, %s commits%s",
+            "%s records read (%s/s), %s written, %s failed, %s commits%s%s",
             count(report.records_read),
             count(round(tick.per_second)),
             count(sum(report.written.values())),
             count(sum(report.failed.values())),
             count(report.commits),
             lag,
+            waiting,
         )
 
     def close(self) -> None:
@@ -146,4 +149,5 @@ def live_table(plans: Sequence[Plan], tick: Tick) -> Group:
             Text(count(failed), style="yellow" if failed else ""),
             count(tick.lags.get(plan.group)),
         )
-    return Group(line, table)
+    restoring = restoring_line(report)
+    return Group(line, table) if restoring is None else Group(line, restoring, table)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         "headrace run flows/ --brokers kafka:9092",
         "headrace run orders.yaml --local --create-topics",
         "headrace run flows/ --processes 4 --instance-id worker-a",
+        "headrace run flows/ --http 127.0.0.1:8080",
         "headrace run flows/ --until-idle 5s --json",
     ],
 )
@@ -58,6 +59,11 @@ if TYPE_CHECKING:
     default=1,
     show_default=True,
     help="How many worker processes to run.",
+)
+@click.option(
+    "--http",
+    metavar="HOST:PORT",
+    help="Answer questions about state and health there, such as 127.0.0.1:8080.",
 )
 @click.option(
     "--local", is_flag=True, help="Use the local broker; start one for the run if need be."
@@ -160,7 +166,9 @@ def _run(
         job = WorkerJob(worker, until_idle, SystemClock())
     else:
         job = Supervisor(
-            worker_commands(command, processes, settings.instance_id),
+            worker_commands(
+                command, processes, settings.instance_id, settings.http, settings.http_advertise
+            ),
             stop_timeout_s=settings.stop_timeout.total_seconds(),
             said=output.said,
         )

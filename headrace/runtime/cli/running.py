@@ -63,12 +63,17 @@ class WorkerJob:
 
     def report(self) -> Report:
         done = self._worker.statistics()
+        active = [one for one in done.restores if not one.is_standby]
         return Report(
             records_read=done.records_read,
             commits=done.commits,
             aborts=done.aborts,
             rejoins=done.rejoins,
             partitions=len(done.assignment),
+            waiting=done.waiting,
+            restored=sum(one.restored for one in active),
+            to_restore=sum(one.to_restore for one in active),
+            restored_per_s=round(sum(one.per_s for one in active)),
             written=dict(done.written),
             failed=dict(done.failed),
         )

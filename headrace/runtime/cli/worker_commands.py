@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from headrace.runtime.address import Address, parse_address
 from headrace.runtime.duration import format_duration
 
 
@@ -17,7 +18,7 @@ def worker_command(
     level: str,
     until_idle: timedelta | None,
 ) -> list[str]:
-    """The command of one worker process, without its instance id."""
+    """The command of one worker process, without what each has of its own: instance id, address."""
     words = [
         sys.executable,
         "-m",
@@ -30,7 +31,7 @@ def worker_command(
     ]
     for name, value in options.items():
         option = f"--{name.replace('_', '-')}"
-        if name == "instance_id" or value is None:
+        if name in ("instance_id", "http") or value is None:
             continue
         words += [option] if value is True else [f"{option}={value}"]
     if config is not None:
@@ -41,11 +42,31 @@ def worker_command(
     return [*words, "--", *paths]
 
 
-def worker_commands(command: list[str], processes: int, instance_id: str | None) -> list[list[str]]:
-    """The command of every process; `-<number>` behind the instance id tells them apart."""
-    if instance_id is None:
-        return [command] * processes
+def worker_commands(
+    command: list[str],
+    processes: int,
+    instance_id: str | None,
+    http: str | None = None,
+    http_advertise: str | None = None,
+) -> list[list[str]]:
+    """The command of every process: `-<number>` behind the instance id and following ports tell them apart."""
     at = command.index("--")
-    return [
-        [*command[:at], f"--instance-id={instance_id}-{i}", *command[at:]] for i in range(processes)
-    ]
+    commands = []
+    for number in range(processes):
+        own: list[str] = []
+        if instance_id is not None:
+            own.append(f"--instance-id={instance_id}-{number}")
+        if http is not None:
+            own.append(f"--http={_port_of(http, number)}")
+        if http is not None and http_advertise is not None:
+            own.append(f"--set=http_advertise={_port_of(http_advertise, number)}")
+        commands.append([*command[:at], *own, *command[at:]])
+    return commands
+
+
+def _port_of(address: str, number: int) -> str:
+    """The address of one process; one without a port, or with any port, is the same for all."""
+    if ":" not in address.rpartition("]")[2]:
+        return address
+    host, port = parse_address(address)
+    return str(Address(host, port + number if port else 0))

@@ -1,5 +1,4 @@
-"""What a worker answers over HTTP: its state, its health, its metrics. Started by the setting `http`; needs the extra `http`."""
+"""What a worker answers over HTTP: its state, its health, its metrics.
 
-from headrace.runtime.http.service import HttpService
-
-__all__ = ["HttpService"]
+Started by the setting `http`, which needs the extra of that name; whoever asks (`client`) does not.
+"""

@@ -13,12 +13,13 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.routing import Route
 
+from headrace.runtime.http.client import Answer
 from headrace.runtime.http.guard import Guard
 from headrace.runtime.http.metrics import MEDIA_TYPE, metrics
 from headrace.runtime.http.overview import health, overview
 from headrace.runtime.http.parameters import key_request, keys_request, target_of
 from headrace.runtime.http.peers import Peers
-from headrace.runtime.http.problems import Answer, ProblemError, problem
+from headrace.runtime.http.problems import ProblemError, passed_on, problem
 from headrace.runtime.http.queries import Queries
 from headrace.runtime.worker.worker import Worker
 
@@ -79,10 +80,10 @@ class Application:
         target = target_of(request)
         stage = self._queries.stage(target.flow, target.stage)
         if target.key is None:
-            keys, wanted = keys_request(request)
-            return _json(await self._in_thread(self._queries.keys, stage, *keys, wanted))
+            asked = keys_request(request)
+            return _json(await self._in_thread(self._queries.keys, stage, *asked))
         found = await self._in_thread(self._queries.key, stage, target.key, key_request(request))
-        return found.response() if isinstance(found, Answer) else _json(found)
+        return passed_on(found) if isinstance(found, Answer) else _json(found)
 
 
 def _json(document: Any, status: HTTPStatus = HTTPStatus.OK) -> Response:

@@ -10,6 +10,7 @@ from starlette.requests import Request as HttpRequest
 
 from headrace.runtime.flow.suggestion import did_you_mean
 from headrace.runtime.http.keys import Encoding, read_key
+from headrace.runtime.http.pages import Span
 from headrace.runtime.http.peers import FORWARDED
 from headrace.runtime.http.problems import ProblemError
 from headrace.runtime.http.queries import Request
@@ -29,14 +30,6 @@ class Target(NamedTuple):
     flow: str
     stage: str
     key: bytes | None
-
-
-class Keys(NamedTuple):
-    """Which keys are wanted."""
-
-    start: bytes
-    end: bytes | None
-    limit: int
 
 
 def target_of(request: HttpRequest) -> Target:
@@ -69,7 +62,7 @@ def key_request(request: HttpRequest) -> Request:
     )
 
 
-def keys_request(request: HttpRequest) -> tuple[Keys, Request]:
+def keys_request(request: HttpRequest) -> tuple[Span, Request]:
     """Which keys are wanted, and what of each."""
     _check_names(request, OF_KEYS)
     encoding = _encoding(request)
@@ -81,7 +74,7 @@ def keys_request(request: HttpRequest) -> tuple[Keys, Request]:
     last = None if end is None else read_key(end.encode("utf-8", "surrogateescape"), encoding)
     if last is not None and last < start:
         raise ProblemError(HTTPStatus.BAD_REQUEST, "end: comes before start")
-    keys = Keys(start, last, _limit(request, LIMIT))
+    span = Span(start, last, _limit(request, LIMIT))
     found = Request(
         _target(request),
         encoding,
@@ -89,7 +82,7 @@ def keys_request(request: HttpRequest) -> tuple[Keys, Request]:
         is_partial=_is_true(request, "partial"),
         wanted=Wanted(times=_times(request), limit=WINDOWS),
     )
-    return keys, found
+    return span, found
 
 
 def _target(request: HttpRequest) -> str:

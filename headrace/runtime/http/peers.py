@@ -1,6 +1,5 @@
 """The other workers of a group: who has which partition, and asking them. Called from threads that may wait."""
 
-import http.client
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,8 +9,9 @@ from threading import Lock
 from headrace.runtime.address import Address, parse_address
 from headrace.runtime.clock import Clock
 from headrace.runtime.contracts.broker import Admin, GroupMember
-from headrace.runtime.errors import HeadraceError
-from headrace.runtime.http.problems import Answer, ProblemError
+from headrace.runtime.errors import HeadraceError, RetriableError
+from headrace.runtime.http.client import Answer, ask
+from headrace.runtime.http.problems import ProblemError
 from headrace.runtime.worker.client_ids import address_of, name_of
 
 logger = logging.getLogger(__name__)
@@ -21,8 +21,6 @@ FORWARDED = "headrace-forwarded"
 ALL = "all"
 MEMBERS_S = 1.0
 """How long what the broker told of a group is believed; a task moves seldom."""
-ASK_S = 10.0
-ANSWER_BYTES_MAX = 64_000_000
 
 
 @dataclass(frozen=True)
@@ -86,34 +84,18 @@ class Peers:
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 f"worker '{peer.name}' has it and answers no HTTP; start it with --http",
             )
-        headers = {FORWARDED: hop}
-        if self._token is not None:
-            headers["authorization"] = f"Bearer {self._token}"
-        connection = http.client.HTTPConnection(peer.address.host, peer.address.port, timeout=ASK_S)
         try:
-            connection.request("GET", target, headers=headers)
-            response = connection.getresponse()
-            body = response.read(ANSWER_BYTES_MAX + 1)
-        except (OSError, http.client.HTTPException) as error:
+            answer = ask(peer.address, target, token=self._token, headers={FORWARDED: hop})
+        except RetriableError as error:
             raise ProblemError(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                f"worker '{peer.name}' at {peer.address} does not answer: {type(error).__name__}",
-                retry_after_s=2,
+                HTTPStatus.SERVICE_UNAVAILABLE, f"worker '{peer.name}': {error}", retry_after_s=2
             ) from error
-        finally:
-            connection.close()
-        if len(body) > ANSWER_BYTES_MAX:
-            raise ProblemError(
-                HTTPStatus.BAD_GATEWAY,
-                f"the answer of worker '{peer.name}' is too large; ask for less",
-            )
-        if response.status == HTTPStatus.UNAUTHORIZED:
+        if answer.status == HTTPStatus.UNAUTHORIZED:
             raise ProblemError(
                 HTTPStatus.BAD_GATEWAY,
                 f"worker '{peer.name}' has another http_token than this one; give all the same",
             )
-        media_type = response.headers.get("content-type", "application/json")
-        return Answer(response.status, body, media_type, response.headers.get("retry-after"))
+        return answer
 
     def close(self) -> None:
         """Close the connection to the broker. May be called again."""

@@ -1,11 +1,12 @@
 """Errors as answers: problem details (RFC 9457)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
 
 import orjson
 from starlette.responses import Response
+
+from headrace.runtime.http.client import Answer
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -41,16 +42,7 @@ def problem(status: HTTPStatus, detail: str, headers: Mapping[str, str] | None =
     return Response(orjson.dumps(document), status, headers, MEDIA_TYPE)
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What another worker answered; passed on as it is."""
-
-    status: int
-    body: bytes
-    media_type: str
-    retry_after: str | None = None
-
-    def response(self) -> Response:
-        """The same as our answer."""
-        headers = {} if self.retry_after is None else {"retry-after": self.retry_after}
-        return Response(self.body, self.status, headers, self.media_type)
+def passed_on(answer: Answer) -> Response:
+    """What another worker answered, as our answer."""
+    headers = {} if answer.retry_after is None else {"retry-after": answer.retry_after}
+    return Response(answer.body, answer.status, headers, answer.media_type)

@@ -1,7 +1,7 @@
 """Answers questions about state: from the store of this worker where it has the task, and from other workers where they do."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -9,9 +9,11 @@ from typing import Any, TypeVar
 from headrace.runtime.clock import Clock
 from headrace.runtime.errors import ClosedError, StoreCorruptError
 from headrace.runtime.flow.suggestion import did_you_mean
-from headrace.runtime.http.keys import Encoding, encoded, key_fields, key_of, plain
+from headrace.runtime.http.client import Answer
+from headrace.runtime.http.keys import Encoding, key_fields, plain
+from headrace.runtime.http.pages import Page, Span, merged, page_of, read_page
 from headrace.runtime.http.peers import ALL, Peer, Peers
-from headrace.runtime.http.problems import Answer, ProblemError
+from headrace.runtime.http.problems import ProblemError
 from headrace.runtime.http.stages import Stage, is_called, stages_of
 from headrace.runtime.http.stored import Stored, TooWideError, Wanted
 from headrace.runtime.partitioning import partition_of
@@ -31,18 +33,6 @@ class Request:
     hop: str | None = None
     is_partial: bool = False
     wanted: Wanted = field(default_factory=Wanted)
-
-
-@dataclass(frozen=True)
-class Page:
-    """Some keys with what is stored under them, in the order of their bytes.
-
-    `following` is the first key that is missing, where there is more. `partitions` are those that were looked at.
-    """
-
-    items: list[dict[str, Any]]
-    following: bytes | None
-    partitions: list[int]
 
 
 class Queries:
@@ -185,54 +175,33 @@ class Queries:
 
     # ---- many keys
 
-    def keys(
-        self, stage: Stage, start: bytes, end: bytes | None, limit: int, request: Request
-    ) -> dict[str, Any]:
-        """A page of the keys with `start` <= key < `end`.
+    def keys(self, stage: Stage, span: Span, request: Request) -> dict[str, Any]:
+        """A page of keys.
 
         Raises:
             ProblemError: some partition cannot be read now, and a part of them is not enough.
         """
         hop = request.hop
         partitions = stage.ready if hop is None else _partitions(stage, hop)
-        pages = [self._local_page(stage, start, end, limit, request, partitions)]
+        wanted = self._timed(request.wanted)
+
+        def look(partition: int) -> Page:
+            return self._read(
+                stage,
+                partition,
+                lambda stored: read_page(stored, partition, span, wanted, request.encoding),
+            )
+
+        pages = [look(partition) for partition in partitions]
         missing: list[int] = []
         if hop is None:
             others, missing = self._other_pages(stage, request, set(partitions))
             pages += others
-        page = merged(pages, limit)
-        document: dict[str, Any] = {
-            "flow": stage.flow,
-            "stage": stage.name,
-            "items": page.items,
-            "next": None if page.following is None else encoded(page.following),
-            "partitions": page.partitions,
-        }
+        page = merged(pages, span.limit)
+        document = {"flow": stage.flow, "stage": stage.name, **page.document()}
         if missing:
             document["missing"] = missing
         return document
-
-    def _local_page(
-        self,
-        stage: Stage,
-        start: bytes,
-        end: bytes | None,
-        limit: int,
-        request: Request,
-        partitions: Sequence[int],
-    ) -> Page:
-        wanted = self._timed(request.wanted)
-        pages = [
-            self._read(
-                stage,
-                partition,
-                lambda stored, at=partition: _page(  # type: ignore[misc] # the partition of now, not of later
-                    stored, start, end, limit, wanted, request.encoding, at
-                ),
-            )
-            for partition in partitions
-        ]
-        return merged(pages, limit)
 
     def _other_pages(
         self, stage: Stage, request: Request, here: set[int]
@@ -250,7 +219,7 @@ class Queries:
                 failure = error
                 continue
             if answer.status == HTTPStatus.OK:
-                page = _page_of(json.loads(answer.body))
+                page = page_of(json.loads(answer.body)).only(missing)
                 missing -= set(page.partitions)
                 pages.append(page)
             elif answer.status == HTTPStatus.BAD_REQUEST:
@@ -295,65 +264,6 @@ class Queries:
     def _timed(self, wanted: Wanted) -> Wanted:
         end_s = self._clock.monotonic_s() + PAGE_S
         return replace(wanted, is_over=lambda: self._clock.monotonic_s() >= end_s)
-
-
-def _page(
-    stored: Stored,
-    start: bytes,
-    end: bytes | None,
-    limit: int,
-    wanted: Wanted,
-    encoding: Encoding,
-    partition: int,
-) -> Page:
-    items: list[dict[str, Any]] = []
-    for number, (key, found) in enumerate(stored.walk(start, end, wanted)):
-        if number and wanted.is_over():
-            return Page(items, key, [partition])
-        if found is None:
-            continue
-        if len(items) == limit:
-            return Page(items, key, [partition])
-        item = {
-            **key_fields(key, encoding),
-            "partition": partition,
-            "entries": plain(found.entries),
-        }
-        if found.following is not None:
-            item["more"] = True
-        items.append(item)
-    return Page(items, None, [partition])
-
-
-def _page_of(document: dict[str, Any]) -> Page:
-    following = document["next"]
-    cut = None if following is None else key_of({"key": following, "encoding": "base64"})
-    return Page(document["items"], cut, document["partitions"])
-
-
-def merged(pages: Sequence[Page], limit: int) -> Page:
-    """One page of several, of other partitions each: the first keys of all, up to where every one of them is complete.
-
-    A key that is in several partitions is not torn apart.
-    """
-    cuts = [page.following for page in pages if page.following is not None]
-    cut = min(cuts, default=None)
-    items = sorted(
-        ((key_of(item), item) for page in pages for item in page.items), key=lambda pair: pair[0]
-    )
-    if cut is not None:
-        items = [pair for pair in items if pair[0] < cut]
-    if len(items) > limit:
-        count = limit
-        while count and items[count - 1][0] == items[count][0]:
-            count -= 1
-        if not count:
-            count = next((i for i, pair in enumerate(items) if pair[0] != items[0][0]), len(items))
-        if count < len(items):
-            cut = items[count][0]
-        items = items[:count]
-    partitions = sorted({number for page in pages for number in page.partitions})
-    return Page([item for _, item in items], cut, partitions)
 
 
 def _partitions(stage: Stage, hop: str) -> list[int]:
