@@ -84,7 +84,12 @@ class Task:
         watermark = self.watermark
         if watermark == UNKNOWN:
             return UNKNOWN
-        return max(watermark - stage.offset_ms, stage.reached_ms)
+        limit = watermark - stage.offset_ms
+        for before in self.stages:
+            if before is stage:
+                break
+            limit = min(limit, before.held_ms())
+        return max(limit, stage.reached_ms)
 
     def advance(self) -> None:
         """Do what has become due, stage by stage: the ones behind see the results of those before them as in time."""
@@ -171,12 +176,12 @@ class Task:
         if self.has_gone_idle:
             self.has_gone_idle = False
             self.advance()
-        for stage in self.stages:
-            done = stage.work(budget)
-            if done:
-                self._schedule()
-                return done
-        return 0
+        done = next((done for stage in self.stages if (done := stage.work(budget))), 0)
+        if done:
+            self._schedule()
+        if not self.has_work:
+            self.settle()  # the stages behind waited for these results
+        return done
 
     # ---- the commit
 
