@@ -128,9 +128,9 @@ class Stored:
         for name, data in entries:
             if self._is_expired(data):
                 continue
-            is_there = True
-            if len(shown) >= wanted.limit or wanted.is_over():
+            if is_there and (len(shown) >= wanted.limit or wanted.is_over()):
                 return Found(shown, name)
+            is_there = True
             value = self._action.shown(name, decode(data))
             if value is not None:
                 shown[name] = value
