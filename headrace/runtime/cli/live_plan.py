@@ -71,8 +71,22 @@ def look_at_cluster(plans: Sequence[Plan], settings: WorkerSettings) -> LivePlan
         admin.close()
 
 
+def late_warnings(plan: Plan, topics: TopicsInUse, admin: Admin) -> Iterator[str]:
+    """Topics of late records, which keep their event times, that would delete them at once."""
+    for planned in plan.topics:
+        topic = topics.described.get(planned.name or "") if planned.role == "late" else None
+        if topic is None or topic.retention_ms < 0 or topic.is_stamped_by_broker:
+            continue
+        if records_older_than(plan, topic.retention_ms, topics, admin):
+            yield (
+                f"flow '{plan.name}': late records of stage '{planned.stages[0]}' go to '{topic.name}', which keeps records for"
+                f" {kept_for(topic.retention_ms)} from their event time, and there are older ones to read"
+            )
+
+
 def _retention_warnings(plans: Sequence[Plan], topics: TopicsInUse, admin: Admin) -> Iterator[str]:
     for plan in plans:
+        yield from late_warnings(plan, topics, admin)
         expiry = expiries([plan], topics).get(plan.name)
         if expiry is None:
             continue

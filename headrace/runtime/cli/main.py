@@ -23,6 +23,7 @@ ENTRIES = {
     "plan": Entry(f"{COMMANDS}.plan:plan", "Show what flows compile to."),
     "topics": Entry(f"{COMMANDS}.topics:topics", "List topics, and the lag of flows."),
     "state": Entry(f"{COMMANDS}.state:state", "Show what running flows keep per key."),
+    "reset": Entry(f"{COMMANDS}.reset:reset", "Throw the state of a stage away."),
     "doctor": Entry(f"{COMMANDS}.doctor:doctor", "Look for what keeps flows from running."),
     "actions": Entry(f"{COMMANDS}.actions:actions", "List the installed actions."),
     "schema": Entry(f"{COMMANDS}.schema:schema", "Print the JSON Schema of flows or of an action."),

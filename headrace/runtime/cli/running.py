@@ -35,7 +35,7 @@ class Job(Protocol):
 
 
 class WorkerJob:
-    """A worker in this process. With `until_idle` it stops when no record has come for that long after joining."""
+    """A worker in this process. With `until_idle` it stops when no record has come for that long after joining and restoring."""
 
     def __init__(self, worker: Worker, until_idle: timedelta | None, clock: Clock) -> None:
         self._worker = worker
@@ -84,7 +84,12 @@ class WorkerJob:
         joined_s = self._clock.monotonic_s()
         limit_s = self._until_idle.total_seconds()
         while True:
-            last_s = max(joined_s, self._worker.statistics().last_record_s)
+            done = self._worker.statistics()
+            if done.waiting:
+                joined_s = (
+                    self._clock.monotonic_s()
+                )  # there may be records for tasks that have no state yet
+            last_s = max(joined_s, done.last_record_s)
             left_s = last_s + limit_s - self._clock.monotonic_s()
             if left_s <= 0:
                 self.stop()

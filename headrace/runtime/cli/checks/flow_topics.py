@@ -2,12 +2,15 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from headrace.runtime.cli.against import topics_of_stages
 from headrace.runtime.cli.checks.finding import Finding, fail, ok, warn
+from headrace.runtime.cli.checks.state_topics import check_orphans, check_state_topics
 from headrace.runtime.cli.lag import lags
-from headrace.runtime.cli.live_plan import ReadingAdmin, records_older_than
+from headrace.runtime.cli.live_plan import ReadingAdmin, late_warnings, records_older_than
 from headrace.runtime.cli.planning import kept_for, pattern_matches
 from headrace.runtime.cli.topics import records_of
 from headrace.runtime.contracts.broker import Admin, TopicDescription
+from headrace.runtime.errors import SettingsError
 from headrace.runtime.plan import Plan
 from headrace.runtime.settings import WorkerSettings
 from headrace.runtime.worker.topics import TopicsInUse, ensure_topics, expiries
@@ -20,13 +23,21 @@ def check_flow(plan: Plan, admin: Admin, settings: WorkerSettings, nodes: int) -
         HeadraceError: the cluster did not answer.
     """
     reading = ReadingAdmin(admin)
-    topics = ensure_topics(reading, [plan], settings.model_copy(update={"create_topics": True}))
+    try:
+        topics = ensure_topics(reading, [plan], settings.model_copy(update={"create_topics": True}))
+    except SettingsError as error:
+        remedy = "a worker refuses to start with them; the message says how to go on"
+        yield fail(f"{plan.name}: topics", str(error), remedy)
+        return
     yield from _missing(plan, [new.name for new in reading.asked])
     yield from _patterns(plan, topics)
     yield from _replication(plan, topics.described.values(), nodes)
     yield from _retention(plan, topics, admin)
     yield from _sizes(plan, topics)
     yield from _timestamps(plan, topics)
+    yield from _late(plan, topics, admin)
+    yield from check_state_topics(plan, topics.described)
+    yield from check_orphans(plan, topics_of_stages(plan, [plan], admin.topics(), admin))
     yield from _dead_letters(plan, topics, admin)
     yield from _progress(plan, admin)
 
@@ -98,7 +109,7 @@ def _retention(plan: Plan, topics: TopicsInUse, admin: Admin) -> Iterator[Findin
 def _sizes(plan: Plan, topics: TopicsInUse) -> Iterator[Finding]:
     sources = _named(plan, "source", topics)
     largest = max(sources, key=lambda topic: topic.message_bytes_max, default=None)
-    for role in ("sink", "dead_letter", "link"):
+    for role in ("sink", "late", "dead_letter", "link", "repartition"):
         for topic in _named(plan, role, topics):
             if largest and topic.message_bytes_max < largest.message_bytes_max:
                 yield warn(
@@ -117,6 +128,11 @@ def _timestamps(plan: Plan, topics: TopicsInUse) -> Iterator[Finding]:
                 f"'{topic.name}' replaces event times with the time of writing",
                 "set message.timestamp.type=CreateTime on it when its readers need event times",
             )
+
+
+def _late(plan: Plan, topics: TopicsInUse, admin: Admin) -> Iterator[Finding]:
+    for warning in late_warnings(plan, topics, admin):
+        yield warn(f"{plan.name}: late records", warning, "set retention.ms=-1 on that topic")
 
 
 def _dead_letters(plan: Plan, topics: TopicsInUse, admin: Admin) -> Iterator[Finding]:
