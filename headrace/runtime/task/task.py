@@ -32,6 +32,7 @@ class Task:
         self.quiet_since_ms = 0
         self.is_quiet = False  # all inputs have been read to their ends
         self.has_gone_idle = False
+        self._is_behind = False  # something was still to be done when it was committed last
         self.bound: dict[str, Mapping[str, Callable[..., Any]]] = {}
         self._is_firing = False
         self._by_name: dict[str, TaskStage] = {}
@@ -169,12 +170,12 @@ class Task:
     @property
     def has_work(self) -> bool:
         """Whether something is left to do."""
-        return self.has_gone_idle or any(stage.has_work for stage in self.stages)
+        return self.has_gone_idle or self._is_behind or any(stage.has_work for stage in self.stages)
 
     def work(self, budget: int) -> int:
         """Go on with windows that are being closed; how many results were sent."""
-        if self.has_gone_idle:
-            self.has_gone_idle = False
+        if self.has_gone_idle or self._is_behind:
+            self.has_gone_idle = self._is_behind = False
             self.advance()
         done = next((done for stage in self.stages if (done := stage.work(budget))), 0)
         if done:
@@ -197,13 +198,23 @@ class Task:
         }
 
     def recall(self) -> None:
-        """Go on from what was remembered with the last commit, as far as any stage knows."""
+        """Go on from what was remembered with the last commit, as far as any stage knows.
+
+        Nothing is sent on here, where no transaction is open: what is due is left for `work`.
+        """
         remembered: Mapping[str, Any] = {}
         for stage in self.stages:
             stage.reached_ms = UNKNOWN
             remembered = stage.remembered().get("inputs", {}) or remembered
+        self._is_firing = True  # inputs tell when they go on, which they do not yet
         for name, input_ in self.inputs.items():
             input_.remember(remembered.get(str(name)))
+        self._is_firing = False
+        watermark = self.watermark
+        self._is_behind = any(
+            stage.has_work or stage.event_due() <= watermark - stage.offset_ms
+            for stage in self.stages
+        )
 
     def committed(self) -> None:
         """Everything is in the store."""

@@ -313,10 +313,16 @@ class Member:
 
     def assigned(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
         """New partitions begin where the group left them, or where their trigger says."""
-        begin = self._starts.find(self._session.consumer, partitions)
-        self._committed.update(begin)
-        if self._session.tasks is not None:
-            self._session.tasks.assigned(partitions)
+        try:
+            begin = self._starts.find(self._session.consumer, partitions)
+            self._committed.update(begin)
+            if self._session.tasks is not None:
+                self._session.tasks.assigned(partitions)
+        except (TransactionError, RetriableError) as error:
+            # The group holds them for given, and nobody would read them: a rewind is not enough.
+            raise FencedError(
+                f"{len(partitions)} partitions could not be taken over: {error}"
+            ) from error
         if self._starts.uncommitted and self._dirty_since_s is None:
             self._dirty_since_s = self._clock.monotonic_s()
         self._note_assignment(self.statistics.assignment.union(partitions))
