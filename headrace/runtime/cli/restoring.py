@@ -23,15 +23,17 @@ def restoring_text(report: Report) -> str:
 
 
 def restoring_line(report: Report) -> Text | None:
-    """The same with a bar, for a terminal; None when no task waits."""
+    """The same as a bar and in fewer words, to fit on a terminal; None when no task waits."""
     if not report.waiting:
         return None
     line = Text()
+    full = BAR_WIDTH * percent(report) // 100
+    line.append("━" * full, style="green").append("━" * (BAR_WIDTH - full), style="dim")
+    line.append(f"  restoring {plural(report.waiting, 'task')}", style="yellow")
     if report.to_restore:
-        full = BAR_WIDTH * percent(report) // 100
-        line.append("━" * full, style="green").append("━" * (BAR_WIDTH - full), style="dim")
-        line.append("  ")
-    return line.append(restoring_text(report), style="yellow")
+        line.append(f": {percent(report)} %, {count(report.restored_per_s)}/s")
+    left_s = left(report)
+    return line if left_s is None else line.append(f", {count(left_s)} s left")
 
 
 def percent(report: Report) -> int:

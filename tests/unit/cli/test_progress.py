@@ -1,11 +1,13 @@
 import io
 import logging
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
 from headrace.runtime.cli.output import print_table
 from headrace.runtime.cli.progress import LogProgress, Rate, Tick, live_table
+from headrace.runtime.cli.restoring import percent, restoring_text
 from headrace.runtime.cli.summary import print_summary, summary_document
 from headrace.runtime.flow import parse_flows
 from headrace.runtime.graph import check_flow
@@ -123,3 +125,38 @@ def test_long_cells_of_a_table_are_not_cut_off() -> None:
         "n" * 200 + "      1",
         "é" + " " * 199 + "  1,000",
     ]
+
+
+RESTORING = replace(
+    REPORT, waiting=2, restored=1_200_000, to_restore=4_000_000, restored_per_s=400_000
+)
+
+
+def test_a_run_whose_tasks_wait_shows_how_far_they_are(plan: Plan) -> None:
+    written = console()
+
+    written.print(live_table([plan], Tick(3.0, RESTORING, {}, 0.0)))
+
+    assert text_of(written).splitlines()[1] == (
+        "━" * 24 + "  restoring 2 tasks: 30 %, 400,000/s, 7 s left"
+    )
+    assert restoring_text(RESTORING) == (
+        "2 tasks wait for their state: 1,200,000 of 4,000,000 records (30 %), 400,000/s, 7 s left"
+    )
+
+
+def test_what_is_not_known_of_restoring_is_left_out() -> None:
+    assert restoring_text(replace(RESTORING, waiting=0)) == ""
+    assert (
+        restoring_text(replace(RESTORING, waiting=1, to_restore=0)) == "1 task waits for its state"
+    )
+    assert restoring_text(replace(RESTORING, restored_per_s=0)).endswith("(30 %), 0/s")
+    assert percent(replace(RESTORING, restored=3_999_999)) == 99
+
+
+def test_a_log_line_tells_that_tasks_wait(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "headrace.run")
+
+    LogProgress().show(Tick(10.0, RESTORING, {}, 0.0))
+
+    assert "7 commits; 2 tasks wait for their state" in caplog.text

@@ -55,3 +55,20 @@ def test_each_process_has_an_instance_id_of_its_own() -> None:
 
 def test_without_an_instance_id_all_processes_have_one_command() -> None:
     assert worker_commands(command(), 2, None) == [command(), command()]
+
+
+def test_each_process_answers_http_on_the_next_port() -> None:
+    commands = worker_commands(command(), 2, None, "0.0.0.0:8080", "[::1]:80")
+
+    own = [[word for word in words if "http" in word] for words in commands]
+    assert own == [
+        ["--http=0.0.0.0:8080", "--set=http_advertise=[::1]:80"],
+        ["--http=0.0.0.0:8081", "--set=http_advertise=[::1]:81"],
+    ]
+
+
+def test_any_port_is_any_port_for_all() -> None:
+    commands = worker_commands(command(), 2, None, "127.0.0.1:0", "worker-3")
+
+    assert all("--http=127.0.0.1:0" in words for words in commands)
+    assert all("--set=http_advertise=worker-3" in words for words in commands)
