@@ -55,6 +55,7 @@ class Input:
         """Go on from what was remembered; None when nothing was."""
         self.high = data if isinstance(data, int) else UNKNOWN
         self.due = ALWAYS
+        self.is_idle = False  # found anew and told anew: what was told of it may have been aborted
 
 
 @dataclass
@@ -113,7 +114,7 @@ class MarkedInput(Input):
 
     def remembered(self) -> Any:
         return {
-            name: {"count": u.count, "high": u.high, "idle": sorted(u.idle)}
+            name: {"count": u.count, "high": dict(u.high), "idle": sorted(u.idle)}
             for name, u in self._upstreams.items()
         }
 
