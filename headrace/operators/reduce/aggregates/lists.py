@@ -58,8 +58,9 @@ class Collect(Bounded):
     def prepare(self, code: Writer, at: At) -> str:
         if self.call.keep is None:
             full = code.constant(refuse_full, "refuse_full")
+            length = code.constant(len, "length")
             code.line(
-                f"if len({at.source()}) >= {self.limit} and {at.value} is not None:"
+                f"if {length}({at.source()}) >= {self.limit} and {at.value} is not None:"
                 f" {full}({self.call.text!r}, {self.call.name!r}, {self.limit})"
             )
         return write_kept(code, at.value, self.call.text)
@@ -91,8 +92,9 @@ class Distinct(Bounded):
         code.line(f"{identity} = {identify}({value})")
         if self.call.keep is None:
             full = code.constant(refuse_full, "refuse_full")
+            length = code.constant(len, "length")
             code.line(
-                f"if len({at.source()}) >= {self.limit} and {at.value} is not None and {identity} not in {at.source()}:"
+                f"if {length}({at.source()}) >= {self.limit} and {at.value} is not None and {identity} not in {at.source()}:"
                 f" {full}({self.call.text!r}, {self.call.name!r}, {self.limit})"
             )
         return f"{identity}, {self.stored(value)}"
@@ -124,8 +126,8 @@ class CountDistinct(Distinct):
     def stored(self, value: str) -> str:  # noqa: ARG002 # as its contract has it
         return "None"
 
-    def result(self, code: Writer, accumulator: str, slot: int) -> str:  # noqa: ARG002 # as its contract has it
-        return f"len({accumulator}[{slot}])"
+    def result(self, code: Writer, accumulator: str, slot: int) -> str:
+        return f"{code.constant(len, 'length')}({accumulator}[{slot}])"
 
 
 def refuse_full(aggregation: str, name: str, limit: int) -> None:
