@@ -20,7 +20,10 @@ stages:
   - {name: sum, action: reduce, config: {aggregate: {total: sum(event.n), high: max(event.n)}}, out: sink}
   - {name: sink, action: publish, config: {topic: out}}
 """
-WITH_COUNT = TOTALS.replace("high: max(event.n)", "n: count()")
+# The sum changes its place, so that what is turned twice is wrong.
+WITH_COUNT = TOTALS.replace(
+    "total: sum(event.n), high: max(event.n)", "n: count(), total: sum(event.n)"
+)
 BY_USER = TOTALS.replace("{aggregate", "{key: event.user, aggregate")
 CHANGELOG = "headrace.totals.sum.changelog"
 
