@@ -17,6 +17,7 @@ from headrace.runtime.http.problems import ProblemError
 from headrace.runtime.http.stages import Stage, is_called, stages_of
 from headrace.runtime.http.stored import Stored, TooWideError, Wanted
 from headrace.runtime.partitioning import partition_of
+from headrace.runtime.worker.member import Member
 from headrace.runtime.worker.worker import Worker
 
 Result = TypeVar("Result")
@@ -42,10 +43,14 @@ class Queries:
         self._worker = worker
         self._peers = peers
         self._clock = clock
+        self._known: tuple[tuple[Member, ...], list[Stage]] = ((), [])
 
     def stages(self) -> list[Stage]:
         """The stages that this worker runs; none before it has read its flows."""
-        return stages_of(self._worker.members)
+        members = self._worker.members
+        if self._known[0] != members:
+            self._known = (members, stages_of(members))
+        return self._known[1]
 
     def stage(self, flow: str, name: str) -> Stage:
         """The stage of these names.
