@@ -55,5 +55,8 @@ class FoldedReduce(KeyedReduce):
     def _result(self, code: Code, accumulator: str) -> list[tuple[str, str]]:
         return self.accumulator.results(code, accumulator)
 
+    def shown(self, name: str, value: Any) -> Any:  # noqa: ARG002 # accumulators have no names
+        return self.accumulator.result(value)
+
     def on_record(self, context: KeyedContext, event: Any) -> None:  # noqa: ARG002 # as its contract has it
         raise AssertionError("the compiler inlines this action")
