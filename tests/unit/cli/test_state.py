@@ -147,3 +147,17 @@ def test_windows_and_entries_become_rows() -> None:
         ["b", "", "", "", "t", "é"],
     ]
     assert alignment == "   >  "
+
+
+def test_run_says_where_it_answers(call: Call, broker: MemoryBroker) -> None:
+    result = call("run", "orders.yaml", "--http", "127.0.0.1:0", "--until-idle", "50ms")
+
+    assert result.exit_code == 0
+    assert "http: answering on http://127.0.0.1:" in result.stderr
+
+
+def test_run_refuses_an_address_that_needs_a_token(call: Call, broker: MemoryBroker) -> None:
+    result = call("run", "orders.yaml", "--http", "0.0.0.0:0")
+
+    assert result.exit_code == 4
+    assert "given: 'http': others than this machine reach it, so it needs a token" in result.stderr

@@ -74,16 +74,16 @@ def test_other_stages_tell_their_entries_as_people_read_them(tmp_path: Path) -> 
         broker = broker_with(1)
         async with worker_of(broker, tmp_path, ENTRIES) as worker:
             feed(broker, *((b"k", {"a": time}, time) for time in (1_000, 3_000)))
-            stages = ("seen", "visits", "recent")
+            stages = ("seen", "visits", "recent", "threes")
             return [
                 (await once(worker, f"/state/entries/{stage}/k", is_found)).document["entries"]
                 for stage in stages
             ]
 
-    seen, visits, recent = asyncio.run(main())
+    seen, visits, recent, threes = asyncio.run(main())
 
     assert list(seen.values()) == [1_000, 3_000]
-    assert visits == {"": [{"start": 1_000, "end": 3_000, "n": 2}]}
+    assert visits == threes == {"": [{"start": 1_000, "end": 3_000, "n": 2}]}
     assert recent == {"t000000000001000": {"n": 1}, "t000000000003000": {"n": 1}}
 
 
