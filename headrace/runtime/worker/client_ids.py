@@ -1,7 +1,8 @@
 """The client id of a member's consumer: `<group>.<name>@<host>:<port>`, so that workers find each other through the group.
 
 The broker tells the client ids of a group's members along with what each was assigned. Neither groups nor names hold an `@`.
-Of a static member some brokers keep the client id of its first join; with an `instance_id` the address must be a fixed one.
+Of a static member the classic group protocol keeps the client id of its first join, until its session was over: there the
+address must be a fixed one.
 """
 
 
