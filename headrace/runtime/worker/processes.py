@@ -56,9 +56,17 @@ class Report:
         return {**{name: getattr(self, name) for name in NUMBERS}, "flows": flows}
 
 
-MOMENTARY = ("partitions", "waiting", "restored", "to_restore", "restored_per_s")
-"""Numbers that a process takes with it when it ends."""
-NUMBERS = ("records_read", "commits", "aborts", "rejoins", *MOMENTARY)
+NUMBERS = (
+    "records_read",
+    "commits",
+    "aborts",
+    "rejoins",
+    "partitions",
+    "waiting",
+    "restored",
+    "to_restore",
+    "restored_per_s",
+)
 
 
 def _flow(flows: dict[str, dict[str, Any]], name: str) -> dict[str, Any]:
@@ -230,7 +238,7 @@ class Supervisor:
         code = await process.wait()
         del self._processes[number]
         if last := self._reports.pop(number, None):
-            self._ended.append(replace(last, **dict.fromkeys(MOMENTARY, 0)))
+            self._ended.append(_without_moment(last))
         if code == 0 or (code < 0 and self._stopping.is_set()):
             return None
         return told or _ended_without_a_word(number, code)
@@ -256,6 +264,11 @@ class Supervisor:
         assert process.stderr
         async for line in process.stderr:
             self._said(number, line.decode("utf-8", "replace").rstrip("\n"))
+
+
+def _without_moment(report: Report) -> Report:
+    """What stays true of a process that has ended."""
+    return replace(report, partitions=0, waiting=0, restored=0, to_restore=0, restored_per_s=0)
 
 
 def _ended_without_a_word(number: int, code: int) -> HeadraceError:
