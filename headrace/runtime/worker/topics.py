@@ -10,6 +10,7 @@ from headrace.runtime.contracts.broker import Admin, NewTopic, TopicDescription
 from headrace.runtime.errors import SettingsError
 from headrace.runtime.flow import did_you_mean
 from headrace.runtime.plan import Plan, PlannedSource, PlannedTopic, SubTopology
+from headrace.runtime.plan.evolution import anew
 from headrace.runtime.settings import WorkerSettings
 
 FOREVER = "-1"
@@ -142,8 +143,8 @@ def _partition_problems(plan: Plan, counts: Mapping[str, int]) -> Iterable[str]:
             if store.sub_topology == sub.id and counts.get(store.changelog, tasks) != tasks:
                 yield (
                     f"flow '{plan.name}': stage '{store.stage}' has state for {counts[store.changelog]} partitions,"
-                    f" but reads {tasks} now; the state of a key would be in another place: give the stage another name to begin"
-                    f" with empty state, or delete '{store.changelog}'"
+                    f" but reads {tasks} now; the state of a key would be in another place: go back to as many, or"
+                    f" {anew(plan, store)}"
                 )
 
 

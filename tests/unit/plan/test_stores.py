@@ -1,7 +1,10 @@
 """What a plan says of the state of stages: where it is, and what it looks like."""
 
+from dataclasses import replace
+
 import pytest
 
+from headrace import flow
 from headrace.runtime.errors import FlowError
 from headrace.runtime.plan import Plan
 from headrace.runtime.state.codec import decode, encode
@@ -50,6 +53,18 @@ def test_a_renamed_stage_keeps_its_topics_and_its_shape() -> None:
     assert [store.stage for store in after.stores] == ["sums"]
     assert [topic.name for topic in after.topics] == [topic.name for topic in before.topics]
     assert after.stores[0].shape == before.stores[0].shape
+
+
+def test_a_stage_made_in_python_can_be_renamed_too() -> None:
+    made = flow("shop")
+    sums = made.kafka("orders", topics="orders").reduce(
+        "sums", key="event.user", aggregate={"n": "count()"}, renamed_from="totals"
+    )
+    sums.publish("sink", topic="results")
+
+    (store,) = plans_of(made.build())[0].stores
+
+    assert store == replace(plan_of(TOTALS).stores[0], stage="sums")
 
 
 def test_tasks_keep_the_name_of_a_first_stage_that_was_renamed() -> None:
