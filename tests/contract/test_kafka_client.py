@@ -15,6 +15,7 @@ from headrace.connectors.kafka.errors import reaction, transaction_failure
 from headrace.connectors.kafka.producer import producer_configuration
 from headrace.connectors.local_kafka import LocalKafka, LocalKafkaSettings
 from headrace.runtime.contracts.broker import (
+    Admin,
     ConsumerSettings,
     NewTopic,
     ProducerSettings,
@@ -24,6 +25,7 @@ from headrace.runtime.contracts.broker import (
 from headrace.runtime.errors import (
     BrokerUnavailableError,
     FencedError,
+    HeadraceError,
     RestartError,
     SettingsError,
     TransactionError,
@@ -222,6 +224,40 @@ def test_clients_go_on_after_a_broker_was_away(own_kafka: LocalKafka) -> None:
     assert member.values == [b"before", b"while it was away"]
     producer.close()
     member.consumer.close()
+
+
+@pytest.mark.kafka
+def test_groups_can_be_asked_for_while_a_broker_goes_and_comes(
+    own_kafka: LocalKafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admin_module, "ANSWER_TIMEOUT_S", 1.0)
+    broker = KafkaBroker(own_kafka.brokers)
+    admin = broker.admin()
+    admin.create([NewTopic(name="topic", partitions=1)])
+    member = Member(broker.consumer(ConsumerSettings(group="g", client_id="c")), ["topic"])
+    while not member.owned:
+        member.step()
+    before = admin.group_members("g")
+    own_kafka.kill()
+    for ask in (admin.group_members, admin.delete_group):
+        # The first may still learn that the connection is gone; the second waits, as it would for a coordinator that moves.
+        for _ in range(2):
+            with pytest.raises(BrokerUnavailableError):
+                ask("g")
+    own_kafka.restart()
+    while not member.step() and not _is_answered(admin):
+        pass
+
+    assert [one.assignment for one in before] == [member.owned]
+    member.consumer.close()
+    admin.close()
+
+
+def _is_answered(admin: Admin) -> bool:
+    try:
+        return bool(admin.group_members("g"))
+    except HeadraceError:
+        return False
 
 
 @pytest.mark.kafka

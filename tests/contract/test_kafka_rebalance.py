@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from confluent_kafka import Message
+from confluent_kafka import KafkaError, Message
 from confluent_kafka import TopicPartition as ClientPartition
 
 from headrace.connectors.kafka import KafkaBroker
@@ -27,6 +27,7 @@ class ScriptedClient:
     def __init__(self, _: dict[str, Any]) -> None:
         self.script: deque[Call] = deque()
         self.sought: dict[TopicPartition, int] = {}
+        self.on_close: Callable[[], object] = lambda: None
 
     def subscribe(self, _: list[str], **listeners: Any) -> None:
         self.listeners = listeners
@@ -50,7 +51,8 @@ class ScriptedClient:
     def resume(self, _: list[ClientPartition]) -> None: ...
     def incremental_assign(self, _: list[ClientPartition]) -> None: ...
     def incremental_unassign(self, _: list[ClientPartition]) -> None: ...
-    def close(self) -> None: ...
+    def close(self) -> None:
+        self.on_close()
 
 
 class Scene:
@@ -89,6 +91,71 @@ def records(partition: TopicPartition, *offsets: int) -> list[Message]:
         Message(topic=partition.topic, partition=partition.partition, offset=offset, value=b"")
         for offset in offsets
     ]
+
+
+def end(partition: TopicPartition, offset: int) -> list[Message]:
+    error = KafkaError(KafkaError._PARTITION_EOF)
+    return [Message(*partition, offset=offset, error=error)]
+
+
+def test_an_end_counts_until_a_record_from_behind_it_is_returned(scene: Scene) -> None:
+    scene.call(("on_assign", ONE), ("on_assign", TWO))
+    together = scene.call(records(ONE, 0, 1), end(ONE, 2), end(TWO, 0), records(TWO, 0))
+    first = scene.member.caught_up()
+    scene.call(records(ONE, 2), end(TWO, 5))
+
+    assert together == [(0, 0), (0, 1), (1, 0)]
+    assert first == {ONE}
+    assert scene.member.caught_up() == {TWO}
+    assert scene.member.consumer.positions() == {ONE: 3, TWO: 1}
+
+
+def test_an_end_does_not_count_before_the_records_that_a_call_kept(scene: Scene) -> None:
+    scene.call(("on_assign", ONE), ("on_assign", TWO))
+
+    def fail() -> None:
+        raise LookupError
+
+    scene.member.on_revoked = fail
+    with pytest.raises(LookupError):
+        scene.call(records(TWO, 0, 1), end(TWO, 2), ("on_revoke", ONE))
+    between = scene.member.caught_up()
+
+    assert between == frozenset()
+    assert scene.call() == [(1, 0), (1, 1)]
+    assert scene.member.caught_up() == {TWO}
+
+
+def test_an_end_from_before_a_partition_was_given_anew_does_not_count(scene: Scene) -> None:
+    scene.call(("on_assign", ONE))
+    scene.call(end(ONE, 7), ("on_lost", ONE), ("on_assign", ONE))
+
+    assert scene.member.caught_up() == frozenset()
+    assert scene.client.sought == {ONE: 0}
+
+
+def test_records_collected_before_a_partition_was_paused_are_sought_again(scene: Scene) -> None:
+    scene.member.on_assigned = lambda: scene.member.consumer.pause([ONE])
+
+    assert scene.call(("on_assign", ONE), records(ONE, 0, 1)) == []
+    assert scene.client.sought == {ONE: 0}
+    assert scene.member.consumer.positions() == {ONE: 0}
+
+
+def test_what_is_under_way_is_served_before_closing(scene: Scene) -> None:
+    scene.call(("on_assign", ONE), ("on_assign", TWO))
+    served_at_close: list[bool] = []
+
+    def revoke() -> list[Message]:
+        scene.client.tell("on_revoke", ONE)
+        return records(TWO, 0)
+
+    scene.client.script += [revoke, list]
+    scene.client.on_close = lambda: served_at_close.append(not scene.client.script)
+    scene.member.consumer.close()
+
+    assert served_at_close == [True]
+    assert scene.member.told("revoked") == [ONE, TWO]
 
 
 def test_records_of_a_partition_that_went_away_meanwhile_are_dropped(scene: Scene) -> None:

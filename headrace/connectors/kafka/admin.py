@@ -33,6 +33,7 @@ from headrace.connectors.kafka.errors import (
     unavailable,
 )
 from headrace.connectors.kafka.group_positions import GroupPositions
+from headrace.connectors.kafka.group_requests import CLIENT_TIMEOUT_S, GroupRequests
 from headrace.runtime.clock import SystemClock
 from headrace.runtime.contracts.broker import (
     ClusterDescription,
@@ -81,10 +82,10 @@ class KafkaAdmin:
         self._positions = GroupPositions(brokers, client, self._log)
         configuration: dict[str, Any] = client_settings(client, "admin")
         configuration |= {"bootstrap.servers": brokers, "client.id": "headrace-admin"}
+        configuration |= {"logger": self._log, "error_cb": self._log.on_error}
+        self._groups = GroupRequests(configuration)
         try:
-            self._client: AdminClient | None = AdminClient(
-                configuration | {"logger": self._log, "error_cb": self._log.on_error}
-            )
+            self._client: AdminClient | None = AdminClient(configuration)
         except KafkaException as error:
             raise explain_refusal(kafka_error(error).str(), client) from error
 
@@ -286,9 +287,11 @@ class KafkaAdmin:
         return self._settled(lambda: self._group_members(group))
 
     def _group_members(self, group: str) -> list[GroupMember]:
-        answers = self._open().describe_consumer_groups([group], request_timeout=ANSWER_TIMEOUT_S)
-        found = self._wait(
-            f"describe group '{group}'", answers[group], {KafkaError.GROUP_ID_NOT_FOUND}
+        found = self._of_group(
+            f"describe group '{group}'",
+            lambda client: client.describe_consumer_groups(
+                [group], request_timeout=CLIENT_TIMEOUT_S
+            )[group],
         )
         return [
             GroupMember(
@@ -330,8 +333,20 @@ class KafkaAdmin:
         self._settled(lambda: self._delete_group(group))
 
     def _delete_group(self, group: str) -> None:
-        answers = self._open().delete_consumer_groups([group], request_timeout=ANSWER_TIMEOUT_S)
-        self._wait(f"forget group '{group}'", answers[group], {KafkaError.GROUP_ID_NOT_FOUND})
+        self._of_group(
+            f"forget group '{group}'",
+            lambda client: client.delete_consumer_groups([group], request_timeout=CLIENT_TIMEOUT_S)[
+                group
+            ],
+        )
+
+    def _of_group(self, doing: str, ask: Callable[[AdminClient], Future[Any]]) -> Any:
+        """What the coordinator of a group answers; None when there is no such group."""
+        return self._told(
+            doing,
+            lambda: self._groups.run(ask, ANSWER_TIMEOUT_S),
+            {KafkaError.GROUP_ID_NOT_FOUND},
+        )
 
     # Asking
 
@@ -359,8 +374,12 @@ class KafkaAdmin:
 
     def _wait(self, doing: str, answer: Future[Answer], may_be: Iterable[int] = frozenset()) -> Any:
         """The answer, or None for an error whose code is in `may_be`."""
+        return self._told(doing, lambda: answer.result(timeout=_FUTURE_TIMEOUT_S), may_be)
+
+    def _told(self, doing: str, wait: Callable[[], Answer], may_be: Iterable[int]) -> Any:
         try:
-            found = answer.result(timeout=_FUTURE_TIMEOUT_S)
+            self._open()
+            found = wait()
         except KafkaException as exception:
             error = kafka_error(exception)
             if error.code() in may_be:
@@ -386,5 +405,6 @@ class KafkaAdmin:
 
     def close(self) -> None:
         self._client = None
+        self._groups.close()
         with self._lock:
             self._positions.close()

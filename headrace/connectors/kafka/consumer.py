@@ -65,6 +65,8 @@ from headrace.runtime.errors import (
 )
 
 _TOPICS_TIMEOUT_S = 1.0
+_DRAIN_COUNT = 10_000
+_DRAINS_MAX = 10
 # A predecessor that died between two steps of its commit holds its positions until its transaction times out.
 _OPEN_TRANSACTION_S = 60.0
 _FLOORS_S = 60.0  # a partition without new records must not keep every batch on the slow path
@@ -288,7 +290,7 @@ class KafkaConsumer:
                 self._who,
                 partition,
                 self._begin_of(partition, message),
-                ", then reset the group's position",
+                "the flow read them: look at the topic's retention, then reset the group's position",
             )
         if code == KafkaError._FATAL:
             error = self._log.fatal or fatal_cause(error)
@@ -462,9 +464,15 @@ class KafkaConsumer:
         try:
             # The listener may commit for the last time. A client that is closing itself sometimes
             # refuses that with `_DESTROY`, so everything is given back before it is told to close.
+            # That answers a revocation under way; if it were told of only while the client closes,
+            # the second answer might wait for ever (test_what_is_under_way_is_served_before_closing).
             if self._listener is not None and self._assigned:
                 with suppress(KafkaException):
                     self._take_away(list(self._assigned), self._listener.revoked)
+            with suppress(KafkaException):
+                for _ in range(_DRAINS_MAX):
+                    if not self._poll(_DRAIN_COUNT, 0):
+                        break
             with suppress(KafkaException):
                 self._client.close()
         finally:

@@ -178,7 +178,7 @@ def lost_records(
     reader: str,
     partition: TopicPartition,
     position: int | None,
-    advice: str = "",
+    consequence: str,
 ) -> DataLossError:
     """The error for a position that the broker does not hold; asks for what it holds."""
     try:
@@ -190,6 +190,5 @@ def lost_records(
         held = "the broker no longer holds it"
     return DataLossError(
         f"{reader} wants to read {partition} from offset {position}, "
-        f"but {held}; records were deleted before they were read: "
-        f"look at the topic's retention{advice}"
+        f"but {held}; records were deleted before {consequence}"
     )

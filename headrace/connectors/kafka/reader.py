@@ -134,7 +134,11 @@ class KafkaReader:
             partition = partition_of(message)
             self._stopped.add(partition)
             raise lost_records(
-                self._client, self._name, partition, self._positions.next.get(partition)
+                self._client,
+                self._name,
+                partition,
+                self._positions.next.get(partition),
+                "they were read: look at the topic's retention",
             )
         if code in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC):
             raise missing_topic(self._name, message.topic() if message else None)
