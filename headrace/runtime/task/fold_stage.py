@@ -55,7 +55,7 @@ class FoldStage:
             ttl_ms=fold.ttl_ms,
             has_bins=fold.bin_ms > 0,
         )
-        self.live = self._bins.live
+        self.live = self._bins.live if not fold.bin_ms else {}
         self.live_without_bins = self._bins.without_bins
         self.load = self._bins.load
         self._width_ms = fold.bin_ms * fold.bins
@@ -95,16 +95,24 @@ class FoldStage:
     # ---- records: called by generated code
 
     def open(self, start: int) -> dict[bytes, Accumulator] | None:
-        """The changed accumulators of a bin; None when its last window is closed, so that the record is late."""
-        if start + self._width_ms <= max(self._closed_ms, self._closing_end(self._time())):
+        """The changed accumulators of a bin; None when its last window is closed, so that the record is late.
+
+        Generated code asks again for every bin when windows are to be closed: these may be waiting for their turn still, and what
+        comes now is none of theirs.
+        """
+        closing_ms = max(self._target_ms, self._closing_end(self._time()))
+        if start + self._width_ms <= max(self._closed_ms, closing_ms):
             return None
-        changed = self.live.get(start)
-        if changed is None:
-            changed = self.live[start] = {}
-            if self._oldest is not None:
-                self._oldest = min(self._oldest, start)
-            if self._fold.close == "event":
-                self._task.expect(self, self._first_end(start) + self._fold.grace_ms)
+        if start + self._fold.bin_ms <= closing_ms and closing_ms > self._closed_ms:
+            self._close(closing_ms)
+            while self.has_work:
+                self.work(FIRE_MAX)
+        changed = self._bins.live.setdefault(start, {})
+        self.live[start] = changed
+        if self._oldest is not None:
+            self._oldest = min(self._oldest, start)
+        if self._fold.close == "event":
+            self._task.expect(self, self._first_end(start) + self._fold.grace_ms)
         return changed
 
     def late(self, message: Message, event: Any) -> None:
@@ -173,6 +181,7 @@ class FoldStage:
         if end_ms <= self._closed_ms and self._cursor is None:
             return
         self._target_ms = max(self._target_ms, end_ms)
+        self.live.clear()
         if self._fold.emit == "updates":
             self._send_updates(self._target_ms)
         self.work(FIRE_MAX)
@@ -281,7 +290,7 @@ class FoldStage:
     def _send_updates(self, until_ms: int) -> None:
         """Send on the results that changed of windows that end at or before a time and are not closed."""
         sent: set[tuple[bytes, int]] = set()
-        for start, changed in self.live.items():
+        for start, changed in self._bins.live.items():
             if start + self._fold.bin_ms <= until_ms:
                 for key in changed:
                     self._send_update(start, key, sent, until_ms)
@@ -325,7 +334,7 @@ class FoldStage:
 
     def _send_tumbling(self) -> None:
         result, emission, width = self._result, self._emission, self._width_ms
-        for start, changed in self.live.items():
+        for start, changed in self._bins.live.items():
             end_ms = start + width
             emission.timestamp_ms = end_ms - 1
             for key, accumulator in changed.items():
@@ -333,7 +342,7 @@ class FoldStage:
                 result(emission, key, start, end_ms, accumulator)
 
     def _note_early(self) -> None:
-        for start, changed in self.live.items():
+        for start, changed in self._bins.live.items():
             self._early.update(dict.fromkeys((start, key) for key in changed))
         if self._early and self._early_due_ms == NEVER:
             assert self._fold.early_ms is not None
@@ -365,15 +374,21 @@ class FoldStage:
 
     def committed(self) -> None:
         self._bins.committed()
+        self._forget_live()
         self._memory.committed()
 
     def abort(self) -> None:
         self._bins.abort()
+        self._forget_live()
         self._memory.abort()
         self._early.clear()
         self._early_due_ms = NEVER
         self._late = 0
         self._recall()
+
+    def _forget_live(self) -> None:
+        if self._fold.bin_ms:
+            self.live.clear()
 
     def remembered(self) -> Mapping[str, Any]:
         return self._memory.get(MEMORY) or {}
