@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 
 def takes_senders(action: KeyedAction) -> bool:
-    """Whether it matters to an action which stage sent a record."""
+    """Whether it matters to an action which stage sent a record; to accumulators it does not."""
+    if action.fold() is not None:
+        return False
     return action.sends or action.inputs[1] != 1
 
 

@@ -241,6 +241,9 @@ class Writer:
             raw_format=entry.value_format,
         )
         if entry.is_link:
+            if entry.is_timed:
+                with self.at(LinePlace(entry, entry.node, "event", {})):
+                    self._do_overdue(entry)
             scope = self._enter_link(entry, scope)
             sender = ""
             if entry.node.keyed is not None and takes_senders(entry.node.keyed):
@@ -257,7 +260,7 @@ class Writer:
             return
         if entry.via == "table":
             with self.at(LinePlace(entry, entry.node, "event", {})):
-                self._keep_time(scope)
+                self._keep_time(entry, scope)
             self.stage(entry, entry.node, scope, is_entry=True, sender=repr(TABLE))
             return
         scope = self._enter_trigger(entry, scope)
@@ -280,16 +283,24 @@ class Writer:
                 code.scope = replace(code.scope, timestamp=timestamp, is_timestamp_set=True)
             if entry.is_timed:
                 code.timestamp()
-                self._keep_time(code.scope)
+                self._keep_time(entry, code.scope)
             if entry.graph.flow.input:
                 code.check_input(entry.graph.flow.input)
             if "trigger.event" in entry.graph.wanted[entry.node.name]:
                 code.scope = code.scope.with_result("trigger.event", "event")
         return code.scope
 
-    def _keep_time(self, scope: Scope) -> None:
+    def _do_overdue(self, entry: Entry) -> None:
+        """Lines that do what the record before has set for a time that has passed, as if it had been the last of its batch."""
+        keyed = [node.keyed for node in entry.graph.nodes if node.keyed is not None]
+        if any(action.fold() is None for action in keyed):
+            with self.block("if clock.is_overdue:"):
+                self.line("clock.advance()")
+
+    def _keep_time(self, entry: Entry, scope: Scope) -> None:
         """Lines that let the watermark go on, and do what is due, before the record is looked at."""
         timestamp = scope.timestamp or "message.timestamp()[1]"
+        self._do_overdue(entry)
         with self.block(f"if {timestamp} > clock.high:"):
             self.line(f"clock.high = {timestamp}")
             with self.block(f"if {timestamp} >= clock.due:"):

@@ -29,15 +29,19 @@ class Advancing(Protocol):
 
 
 class Input:
-    """One source partition of a task. Generated code raises `high`, and calls `advance` when `high` reaches `due`."""
+    """One source partition of a task. Generated code raises `high`, and calls `advance` when `high` reaches `due`.
 
-    __slots__ = ("_task", "due", "high", "is_idle")
+    With `is_overdue` something is due that was set for a time that has passed: `advance` is called before the next record.
+    """
+
+    __slots__ = ("_task", "due", "high", "is_idle", "is_overdue")
 
     def __init__(self, task: Advancing) -> None:
         self._task = task
         self.high = UNKNOWN
         self.due = ALWAYS
         self.is_idle = False
+        self.is_overdue = False
 
     def advance(self) -> None:
         """Do what has become due."""

@@ -30,8 +30,10 @@ class Task:
         self.runs: dict[TopicPartition, list[Run]] = {}
         self.is_ready = False
         self.quiet_since_ms = 0
-        self.is_quiet = False  # all inputs have been read to their ends
-        self.has_gone_idle = False
+        self.is_quiet = (
+            False  # all inputs have been read to their ends, and nobody is about to write to them
+        )
+        self.has_news = False  # to be told behind a topic: it begins, or its inputs have gone idle
         self._is_behind = False  # something was still to be done when it was committed last
         self.bound: dict[str, Mapping[str, Callable[..., Any]]] = {}
         self._is_firing = False
@@ -127,8 +129,10 @@ class Task:
     def expect(self, stage: TaskStage, at_ms: int) -> None:
         """See to it that the task advances when this stage's watermark reaches `at_ms`."""
         due = at_ms + stage.offset_ms
+        is_overdue = due <= self.watermark
         for input_ in self.inputs.values():
             input_.due = min(input_.due, due)
+            input_.is_overdue = input_.is_overdue or is_overdue
 
     # ---- records
 
@@ -170,12 +174,12 @@ class Task:
     @property
     def has_work(self) -> bool:
         """Whether something is left to do."""
-        return self.has_gone_idle or self._is_behind or any(stage.has_work for stage in self.stages)
+        return self.has_news or self._is_behind or any(stage.has_work for stage in self.stages)
 
     def work(self, budget: int) -> int:
         """Go on with windows that are being closed; how many results were sent."""
-        if self.has_gone_idle or self._is_behind:
-            self.has_gone_idle = self._is_behind = False
+        if self.has_news or self._is_behind:
+            self.has_news = self._is_behind = False
             self.advance()
         done = next((done for stage in self.stages if (done := stage.work(budget))), 0)
         if done:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 
 from headrace.runtime.plan import Plan, SubTopology
-from headrace.runtime.task.event_time import UNKNOWN, marker
+from headrace.runtime.task.event_time import marker
 from headrace.runtime.task.task import Task
 
 Told = tuple[int, bool]
@@ -11,6 +11,8 @@ Told = tuple[int, bool]
 
 class Markers:
     """Writes one marker per commit and partition of a topic, for all tasks that have something new to tell.
+
+    A task that has just begun tells so even though it knows no time yet: whoever reads the topic waits for it from then on.
 
     Args:
         write: puts a record without a value into the transaction, by topic, partition and key.
@@ -37,6 +39,10 @@ class Markers:
         self._told: dict[tuple[str, int, int], Told] = {}
         self._pending: dict[tuple[str, int, int], Told] = {}
 
+    def is_told(self, task: Task) -> bool:
+        """Whether somebody reads how far a task has come."""
+        return (task.flow, task.sub.id) in self._targets
+
     def is_marked(self, topic: str) -> bool:
         """Whether a topic has markers, so that idleness is told by them."""
         return topic in self._topics
@@ -50,10 +56,13 @@ class Markers:
                 continue
             told = (task.told_watermark, task.is_idle)
             known = self._told.get((*place, task.partition))
-            if told != known and (told[0] != UNKNOWN or told[1] or known is not None):
+            if told != known:
                 news.setdefault(place, []).append((task, told))
                 self._pending[*place, task.partition] = told
         for place, changed in news.items():
+            # A source may get partitions while this worker runs.
+            newest = max(task.partition for task, _ in changed)
+            self._tasks[place] = max(self._tasks[place], newest + 1)
             key = marker(
                 changed[0][0].sub.name,
                 self._tasks[place],

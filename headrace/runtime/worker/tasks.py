@@ -236,6 +236,7 @@ class Tasks:
             if not waiting and self._is_whole(task) and not self._is_migrating(task):
                 del self._waiting[task_id]
                 self._states.start(task)
+                task.has_news = self._markers.is_told(task)
         self._realign()
         self._publish()
 
@@ -336,10 +337,12 @@ class Tasks:
     def run(self, partition: TopicPartition, messages: Sequence[Message]) -> None:
         """Process records of one partition, in each task that reads it."""
         now_ms = self._clock.now_ms()
+        is_marked = self._markers.is_marked(partition.topic)
         for task in self._by_input.get(partition, ()):
             assert task.is_ready, f"{task.flow}/{task.sub.name}[{partition}] is not ready"
             self._read_at_ms[partition] = now_ms
-            task.quiet_since_ms = now_ms
+            if not is_marked or any(message.value() is not None for message in messages):
+                task.quiet_since_ms = now_ms
             self.commit.touch(task)
             self._program.enter(task)
             task.run(partition, messages)
@@ -393,17 +396,24 @@ class Tasks:
         return task.is_quiet and task.idle_due(now_ms)
 
     def _note_idle(self, now_ms: int) -> None:
-        """Inputs that have had nothing to read for a while hold nobody up."""
+        """Inputs that have had nothing to read for a while hold nobody up.
+
+        A topic of headrace's own is quiet only once all that write to it say so: they may be at work on its next records.
+        """
         caught_up = self._consumer.caught_up()
         for task in self._ready():
-            task.is_quiet = all(partition in caught_up for partition in task.inputs)
+            task.is_quiet = all(
+                partition in caught_up
+                and (input_.is_idle or not self._markers.is_marked(partition.topic))
+                for partition, input_ in task.inputs.items()
+            )
             for partition, input_ in task.inputs.items():
                 is_source = not self._markers.is_marked(partition.topic)
                 if not is_source or input_.is_idle or partition not in caught_up:
                     continue
                 if now_ms - self._read_at_ms.get(partition, now_ms) >= self._idle_ms:
                     input_.is_idle = True
-                    task.has_gone_idle = True
+                    task.has_news = True
 
     def _ready(self) -> Iterable[Task]:
         return [task for task in self._tasks.values() if task.is_ready]
