@@ -8,7 +8,7 @@ import pytest
 from headrace import Flow, flow
 from headrace.runtime.task import fold_stage
 from headrace.runtime.worker import tasks
-from headrace.testing import FlowTest
+from headrace.testing import FlowTest, ManualClock
 
 DAY_MS = 86_400_000
 MINUTE_MS = 60_000
@@ -89,3 +89,26 @@ def test_windows_that_close_in_silence_find_the_rows_of_their_own_time() -> None
             (0, {"rain": 1}),
             (DAY_MS, {"rain": 1}),
         ]
+
+
+def test_windows_do_not_close_in_silence_while_their_records_are_on_the_way() -> None:
+    made = flow("moved")
+    made.kafka("in", topics="in").reduce(
+        "all",
+        key="'all'",
+        window={"tumbling": "1h"},
+        aggregate={"n": "count()"},
+        emit="final",
+        close={"idle": "5s"},
+    ).publish("sink", topic="out")
+    clock = ManualClock()
+    with FlowTest(made.build(), clock=clock) as test:
+        test.send("in", {}, key="a", timestamp=1_000)
+        test.run()
+        test.send("in", {}, key="b", timestamp=2_000)
+        test.run(commit=False)  # in front of the repartition topic
+        clock.advance(8)
+        test.run()
+        test.advance("30s")
+
+        assert [value["n"] for value in values(test)] == [2]
