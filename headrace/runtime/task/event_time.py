@@ -59,6 +59,7 @@ class Input:
         """Go on from what was remembered; None when nothing was."""
         self.high = data if isinstance(data, int) else UNKNOWN
         self.due = ALWAYS
+        self.is_overdue = False
         self.is_idle = False  # found anew and told anew: what was told of it may have been aborted
 
 
@@ -123,7 +124,8 @@ class MarkedInput(Input):
         }
 
     def remember(self, data: Any) -> None:
-        self.high, self.due, self.is_idle = UNKNOWN, ALWAYS, False
+        self.high, self.due = UNKNOWN, ALWAYS
+        self.is_idle = self.is_overdue = False
         for name in self._upstreams:
             known = (data or {}).get(name)
             self._upstreams[name] = (

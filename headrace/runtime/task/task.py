@@ -1,6 +1,6 @@
 """A task: the keyed stages of one sub-topology on one partition number, and how far its inputs have come."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from headrace.runtime.contracts.broker import Message, TopicPartition
@@ -66,19 +66,20 @@ class Task:
         """How far the inputs have come."""
         return watermark_of(self.inputs.values())
 
-    @property
-    def told_watermark(self) -> int:
-        """How far the records have come that this task writes to topics of headrace's own."""
-        watermark = told = self.watermark
-        for stage in self.stages:
-            behind = watermark - stage.offset_ms - delay_of(stage.node)
-            told = min(told, behind, stage.held_ms())
-        return max(told, UNKNOWN)
+    def told(self, stages: Collection[str], without: Collection[str]) -> tuple[int, bool]:
+        """How far the records have come that this task writes to a topic, and whether nothing is there to read for them.
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether no input has anything to read."""
-        return all(input_.is_idle for input_ in self.inputs.values())
+        Args:
+            stages: those that the records pass.
+            without: the topics that the task reads for other stages only.
+        """
+        inputs = [one for place, one in self.inputs.items() if place.topic not in without]
+        watermark = told = watermark_of(inputs)
+        for stage in self.stages:
+            if stage.node.name in stages:
+                behind = watermark - stage.offset_ms - delay_of(stage.node)
+                told = min(told, behind, stage.held_ms())
+        return max(told, UNKNOWN), all(one.is_idle for one in inputs)
 
     def watermark_of(self, stage: TaskStage) -> int:
         """How far the inputs of a stage have come: behind other stages that may still send on, so much less."""
@@ -100,6 +101,8 @@ class Task:
         if self._is_firing or watermark == UNKNOWN:
             return
         self._is_firing = True
+        for input_ in self.inputs.values():
+            input_.is_overdue = False
         try:
             held_ms = NEVER
             for stage in self.stages:
