@@ -350,8 +350,8 @@ class _Check:
                         if (root == "results" and field in before) or root == "trigger":
                             self.problem(
                                 nodes[later].index,
-                                f" mentions '{mentioned}', but stage '{name}' ({node.stage.action}) between them makes its results"
-                                " of many records; let it keep what is needed, such as `last(event.x)`",
+                                f" mentions '{mentioned}', but stage '{name}' ({node.stage.action}) between them makes"
+                                " its results of many records; let it keep what is needed, such as `last(event.x)`",
                                 "config",
                                 *path,
                             )

@@ -110,6 +110,21 @@ class Plan:
                         found[self.link_topics[target]][sub.id] = sub
         return {topic: tuple(subs.values()) for topic, subs in found.items()}
 
+    def feeding(self, sub: SubTopology, topic: str) -> frozenset[str]:
+        """The stages of a sub-topology that records pass on their way to a topic of headrace's own.
+
+        A sub-topology may read a topic that it writes itself: what is behind the topic has no part in what goes to it.
+        """
+        senders = {
+            name
+            for name in sub.stages
+            for target in self.graph.by_name[name].targets
+            if self.graph.by_name[target].is_behind_topic(name)
+            and self.link_topics[target] == topic
+        }
+        before = senders.union(*(self.graph.ancestors[name] for name in senders))
+        return frozenset(before.intersection(sub.stages))
+
     @cached_property
     def is_stateful(self) -> bool:
         """Whether any stage keeps state, so that tasks and event time matter."""
