@@ -135,6 +135,15 @@ def _write_fold(code: StageCode, fold: Fold) -> None:
     with code.block(f"if {key} is None:"):
         code.line("no_key()")
     accumulators, accumulator = code.variable("accumulators"), code.variable("accumulator")
+    if fold.ttl_ms is not None:
+        recall, keep = (
+            of_task(f"{stage}.recall_key", "recall"),
+            of_task(f"{stage}.keep_key", "keep"),
+        )
+        code.line(f"{accumulator} = {recall}({key})")
+        fold.add(code, accumulator, timestamp)
+        code.line(f"{keep}({key}, {accumulator}, {timestamp})")
+        return
     load = of_task(f"{stage}.load", "load")
     if not fold.bin_ms:
         changed = of_task(f"{stage}.live_without_bins", "changed")
@@ -184,9 +193,10 @@ def write_results(writer: Writer, entry: Entry) -> None:
             code = StageCode(writer, entry, node, plain)
             with writer.at(code.place):
                 code.produce(repr(action.late_topic), is_topic_constant=True, value_format="json")
-    with writer.block("def guarded(message, call, key, *arguments):"), writer.attempt():
-        with writer.at(StageCode(writer, entry, node, replace(plain, event="")).place):
-            writer.line("call(key, *arguments)")
+    place = StageCode(writer, entry, node, replace(plain, event="")).place
+    header = "def guarded(message, call, key, *arguments):"
+    with writer.block(header), writer.attempt(), writer.at(place):
+        writer.line("call(key, *arguments)")
 
 
 def _write_forward(writer: Writer, entry: Entry, scope: Scope) -> None:

@@ -31,7 +31,8 @@ class Bins:
     soon over costs the store nothing. Until then it waits in `_unwritten`. `_cached` holds committed accumulators, decoded.
     A bin that is `_resident` was begun while this process looked on and is in the cache as a whole.
 
-    Without bins there is one, bin 0, whose changes are in `without_bins`, always the same dictionary.
+    Without bins there is one, bin 0, whose changes are in `without_bins`, always the same dictionary. There keys may be forgotten
+    after `ttl_ms` without a record: `_ends` tells when for those in `without_bins`, `_cached_ends` for those in the cache.
     """
 
     def __init__(
@@ -68,6 +69,8 @@ class Bins:
         self._dropped: dict[int, list[bytes] | None] = {}
         self._stale: list[bytes] = []
         self._swept_ms = 0
+        self._ends: dict[bytes, int] = {}
+        self._cached_ends: dict[bytes, int] = {}
 
     def _find_stored(self) -> set[int]:
         """The bins of the store, found by stepping from each one to the next."""
@@ -95,13 +98,27 @@ class Bins:
         found = self.committed_one(start, key)
         return self._initial() if found is None else self.copy_of(found)
 
+    def recall(self, key: bytes) -> Accumulator:
+        """As `load`, where keys are forgotten: one that is to be forgotten by now begins anew. For `keep`."""
+        changed = self.without_bins.get(key)
+        if changed is None:
+            return self.load(0, key)
+        return changed if self._ends[key] > self._now_ms() else self._initial()
+
+    def keep(self, key: bytes, accumulator: Accumulator, timestamp_ms: int) -> None:
+        """Put an accumulator that has one more record into `without_bins`, where keys are forgotten."""
+        assert self._ttl_ms is not None
+        self.without_bins[key] = accumulator
+        self._ends[key] = max(timestamp_ms, self._now_ms()) + self._ttl_ms
+
     def committed_one(self, start: int, key: bytes) -> Accumulator | None:
         """The accumulator as it was committed; not to be changed."""
         cached = self._cached.get(start)
         if cached is not None:
             found = cached.get(key)
             if found is not None:
-                return found
+                is_over = self._ttl_ms is not None and self._cached_ends[key] <= self._now_ms()
+                return None if is_over else found
         if start not in self._committed_bins or start in self._resident:
             return None
         waiting = self._unwritten.get(start)
@@ -200,10 +217,10 @@ class Bins:
                 records += [(prefix + key, None) for key in keys]
         if self._ttl_ms is not None:
             self._sweep(records)
-        expires_ms = None if self._ttl_ms is None else max(self._now_ms(), 0) + self._ttl_ms
+        ends = self._ends
         for start, changed in self.live.items():
             prefix = accumulator_key(start, b"")
-            encoded = {key: encode(value, expires_ms) for key, value in changed.items()}
+            encoded = {key: encode(value, ends.get(key)) for key, value in changed.items()}
             self._encoded[start] = encoded
             records += [(prefix + key, data) for key, data in encoded.items()]
         return records
@@ -225,6 +242,7 @@ class Bins:
             self._deleted.append(entry)
             if start in self._cached and self._cached[start].pop(key, None) is not None:
                 self._cached_count -= 1
+                self._cached_ends.pop(key, None)
 
     def changes(self) -> Changes:
         """What the commit deletes from the store at once."""
@@ -253,6 +271,7 @@ class Bins:
             before = len(cached)
             cached.update(self.live[start])
             self._cached_count += len(cached) - before
+        self._cached_ends.update(self._ends)
         if self._cached_count > CACHED_MAX:
             self._shrink()
         self._forget()
@@ -292,6 +311,7 @@ class Bins:
             cached = self._cached[start]
             for key in list(cached)[: len(cached) // 2]:
                 del cached[key]
+                self._cached_ends.pop(key, None)
             self._cached_count = len(cached)
 
     def _uncache(self, start: int) -> dict[bytes, Accumulator]:
@@ -310,6 +330,7 @@ class Bins:
             self.without_bins.clear()
         else:
             self.live.clear()
+        self._ends.clear()
         self._dropped = {}
         self._encoded = {}
         self._stale = []

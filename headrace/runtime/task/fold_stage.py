@@ -58,6 +58,8 @@ class FoldStage:
         self.live = self._bins.live if not fold.bin_ms else {}
         self.live_without_bins = self._bins.without_bins
         self.load = self._bins.load
+        self.recall_key = self._bins.recall
+        self.keep_key = self._bins.keep
         self._width_ms = fold.bin_ms * fold.bins
         self._closed_ms = NOTHING_CLOSED
         self._target_ms = NOTHING_CLOSED
