@@ -17,8 +17,10 @@ Way = Via | Literal["results"]
 
 @dataclass(frozen=True)
 class Entry:
-    """Where records enter: a trigger's topics, a topic of headrace's own in front of a stage, a table that a stage reads, or
-    behind a keyed stage, which forwards when it likes (`results`).
+    """Where records enter.
+
+    That is at a trigger's topics, at a topic of headrace's own in front of a stage, at a table that a stage reads, or behind a
+    keyed stage, which forwards when it likes (`results`).
 
     `label` names the sub-topology (`orders/0`), `link_topics` are the flow's link topics per linked stage,
     `crossing` per linked stage what later stages mention of earlier ones (`results.x`, `trigger.event`). Where a flow keeps

@@ -14,8 +14,8 @@ class Scope:
     `raw` is the source of the bytes that the event was decoded from, while it is still unchanged; `key`, `headers`,
     `timestamp` and `run_id` are set once a line computed them; `is_key_set` and `is_timestamp_set` tell that the
     trigger replaced the record's own. An event that is `is_owned` may be changed in place; where `is_shared` is set, objects
-    nested in it may still be seen by others, for the rest of the path. `results` maps stages (and `trigger.event`) to variables. `message_key` is the source
-    of the record's own key; behind a window there are no headers.
+    nested in it may still be seen by others, for the rest of the path. `results` maps stages (and `trigger.event`)
+    to variables. `message_key` is the source of the record's own key; behind a window there are no headers.
     """
 
     event: str = "event"

@@ -316,7 +316,7 @@ class KeyedAction(Action, ABC):
     late_topic: str | None = None
     """The topic that late records are written to."""
 
-    def key(self, sender: str) -> Expression | None:
+    def key(self, sender: str) -> Expression | None:  # noqa: ARG002 # for those who override it
         """The key to group by of records that the stage `sender` sends; None keeps the record's own.
 
         A key other than the record's own puts a repartition topic in front of the stage.
@@ -357,7 +357,7 @@ class KeyedAction(Action, ABC):
         """How far behind the watermark the event time of a forwarded event can lie."""
         return 0
 
-    def check_inputs(self, inputs: Sequence[str]) -> Iterable[str]:
+    def check_inputs(self, inputs: Sequence[str]) -> Iterable[str]:  # noqa: ARG002 # likewise
         """What is wrong with the stages that send to this one, in plain words."""
         return ()
 

@@ -1,4 +1,4 @@
-"""What the engine asks of a store: sorted bytes, on disk (`connectors.rocksdb_store`) or in memory (`runtime.state.memory_store`).
+"""What the engine asks of a store: sorted bytes, on disk (`connectors.rocksdb_store`) or in memory.
 
 One store per member holds the state of all of its tasks, told apart by the beginnings of the keys. One contract suite,
 `tests/contract/test_store.py`, runs on every kind. Kinds are found through the entry-point group `headrace.stores`.
