@@ -6,17 +6,21 @@ Times are ms. A result is (left, right, event time); a side that has no match is
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-Side = Literal["left", "right"]
+Side = Literal["left", "right", "none"]
 Kind = Literal["inner", "left", "outer"]
 Result = tuple[Any, Any, int]
 
 
 class Arrival(NamedTuple):
-    """A record of one key, in the order of arrival. `event` is unique in a test, or None to delete a row."""
+    """A record, in the order of arrival. `event` is unique in a test, or None to delete a row.
+
+    One of the side `none` does no more than move the watermark.
+    """
 
     side: Side
     event: Any
     time_ms: int
+    key: str | None = ""
 
 
 class Streams(NamedTuple):
@@ -31,7 +35,7 @@ class Streams(NamedTuple):
         return -self.before_ms <= right.time_ms - left.time_ms <= self.after_ms
 
     def pair(self, one: Arrival, other: Arrival) -> bool:
-        if one.side == other.side:
+        if one.side == other.side or one.key != other.key:
             return False
         return self.matches(one, other) if one.side == "left" else self.matches(other, one)
 
@@ -78,7 +82,7 @@ def streams_one_by_one(
         results = [_result(old, None) for old in sorted(ended, key=lambda old: old.time_ms)]
         reach = join.before_ms + join.after_ms + join.grace_ms
         kept = [old for old in kept if old not in ended and old.time_ms + reach >= watermark]
-        if one is not None:
+        if one is not None and one.side != "none":
             partners = sorted(
                 (old for old in kept if join.pair(one, old)), key=lambda old: old.time_ms
             )
