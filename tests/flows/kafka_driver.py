@@ -250,6 +250,12 @@ def renamed(flow: Flow, token: str) -> Flow:
                 config["pattern"] = token + config["pattern"]
         elif stage["action"] == "publish":
             config["topic"] = token + config["topic"]
+        elif stage["action"] == "hydrate":
+            config["table"] = token + config["table"]
+        if isinstance(config.get("right"), dict):
+            config["right"]["table"] = token + config["right"]["table"]
+        if isinstance(config.get("late"), dict):
+            config["late"]["topic"] = token + config["late"]["topic"]
     return Flow.model_validate(document)
 
 
