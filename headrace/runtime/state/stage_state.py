@@ -1,5 +1,6 @@
 """What one keyed stage keeps in one task: committed entries in the store, changes since then in memory."""
 
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
@@ -39,7 +40,7 @@ class StageState:
         self._changed: dict[bytes, Any] = {}
         self._expiries: dict[bytes, int] = {}
         self._cache: dict[bytes, Any] = {}
-        self._changed_of: dict[bytes, dict[bytes, None]] = {}
+        self._changed_of: dict[bytes, list[bytes]] = {}  # in order
         self._stale: list[bytes] = []
         self._records: list[tuple[bytes, bytes | None]] = []
 
@@ -71,7 +72,7 @@ class StageState:
     def put(self, entry: bytes, value: Any, expires_ms: int | None = None) -> None:
         """Store a value; None deletes."""
         if entry not in self._changed and entry[:1] == ENTRY:
-            self._changed_of.setdefault(key_of_entry(entry), {})[entry] = None
+            insort(self._changed_of.setdefault(key_of_entry(entry), []), entry)
         self._changed[entry] = value
         if expires_ms is not None:
             self._expiries[entry] = expires_ms
@@ -84,24 +85,31 @@ class StageState:
         Changes made meanwhile may or may not be seen.
         """
         size = len(self.region)
-        stored = self.store.range(self.region + start, self.region + end)
-        of_key = self._changed_of.get(key, {})
-        changed = sorted(entry for entry in of_key if start <= entry < end)
-        i = 0
-        for found, data in stored:
+        changed = self._changes_from(key, start, end)
+        of_key = next(changed, None)
+        for found, data in self.store.range(self.region + start, self.region + end):
             entry = found[size:]
-            while i < len(changed) and changed[i] < entry:
-                yield from self._one(changed[i])
-                i += 1
-            if i < len(changed) and changed[i] == entry:
+            while of_key is not None and of_key < entry:
+                yield from self._one(of_key)
+                of_key = next(changed, None)
+            if of_key == entry:
                 yield from self._one(entry)
-                i += 1
+                of_key = next(changed, None)
                 continue
             value = self._read(entry, data)
             if value is not None:
                 yield entry, value
-        for entry in changed[i:]:
-            yield from self._one(entry)
+        while of_key is not None:
+            yield from self._one(of_key)
+            of_key = next(changed, None)
+
+    def _changes_from(self, key: bytes, start: bytes, end: bytes) -> Iterator[bytes]:
+        """The entries of one key that have changed, found one by one: there may be many, of which few are asked for."""
+        of_key = self._changed_of.get(key, [])
+        i = bisect_left(of_key, start)
+        while i < len(of_key) and (entry := of_key[i]) < end:
+            yield entry
+            i = bisect_right(of_key, entry)
 
     def _one(self, entry: bytes) -> Iterator[tuple[bytes, Any]]:
         value = self.get(entry)
