@@ -75,11 +75,15 @@ class Debounce(KeyedAction):
     def delay_ms(self) -> int:
         return in_ms(self.config.max_wait or self.config.wait)
 
+    @property
+    def keeps_run(self) -> bool:
+        return self.config.keep != "collect"
+
     def shape(self) -> Mapping[str, Any]:
         return {"action": "debounce", "keep": self.config.keep, "clock": self.config.clock}
 
     # The state: "" -> [first time, last time (both on the clock), records, event time of what goes on], `event ` + number ->
-    # [event], of which there is one unless all are collected.
+    # [event, run], of which there is one unless all are collected, and those have no run.
 
     def on_record(self, context: KeyedContext, event: Any) -> None:
         config = self.config
@@ -91,7 +95,7 @@ class Debounce(KeyedAction):
             context.put(f"event {count:06d}", [event])
             event_ms = max(event_ms, context.timestamp_ms)
         elif held is None or (time_ms >= last_ms if config.keep == "last" else time_ms < first_ms):
-            context.put("event 000000", [event])
+            context.put("event 000000", [event, context.run])
             event_ms = context.timestamp_ms
         first_ms, last_ms, count = min(first_ms, time_ms), max(last_ms, time_ms), count + 1
         limit = config.max_count or (COLLECTED_MAX if config.keep == "collect" else None)
@@ -112,8 +116,13 @@ class Debounce(KeyedAction):
     def _go_on(self, context: KeyedContext, count: int, event_ms: int) -> None:
         is_collecting = self.config.keep == "collect"
         names = [f"event {number:06d}" for number in range(count if is_collecting else 1)]
-        held = [event for name in names for event in context.get(name)]
+        held = [context.get(name) for name in names]
         for name in ("", *names):
             context.delete(name)
-        event = {"key": decode_key(context.key), "items": held} if is_collecting else held[0]
-        context.forward(event, timestamp_ms=time_after_wait(context, event_ms, self.delay_ms))
+        event, run = held[0][0], None
+        if is_collecting:
+            event = {"key": decode_key(context.key), "items": [one for (one,) in held]}
+        else:
+            run = held[0][1]
+        later_ms = time_after_wait(context, event_ms, self.delay_ms)
+        context.forward(event, timestamp_ms=later_ms, run=run)

@@ -76,6 +76,10 @@ class Delay(KeyedAction):
     def delay_ms(self) -> int:
         return self._wait_ms
 
+    @property
+    def keeps_run(self) -> bool:
+        return True
+
     def shape(self) -> Mapping[str, Any]:
         return {"action": "delay", "clock": self.config.clock}
 
@@ -91,19 +95,19 @@ class Delay(KeyedAction):
         due_ms = now_ms + self._wait_ms if self._until is None else self._moment(context, event)
         if not len(held):
             context.set_timer(NEXT, due_ms, kind=clock)
-        held.push([due_ms, context.timestamp_ms, event])
+        held.push([due_ms, context.timestamp_ms, event, context.run])
 
     def on_timer(self, context: KeyedContext, name: str, at_ms: int, kind: TimerKind) -> None:  # noqa: ARG002 - the signature of the contract
         held = Fifo(context)
         now_ms = max(at_ms, context.now_ms if kind == "wall" else context.watermark_ms)
         while len(held):
-            due_ms, timestamp_ms, event = held.first()
+            due_ms, timestamp_ms, event, run = held.first()
             if due_ms > now_ms:
                 context.set_timer(NEXT, due_ms, kind=kind)
                 return
             held.pop()
             later_ms = time_after_wait(context, timestamp_ms, self._wait_ms)
-            context.forward(event, timestamp_ms=later_ms)
+            context.forward(event, timestamp_ms=later_ms, run=run)
 
     def _moment(self, context: KeyedContext, event: Any) -> int:
         assert self._until is not None

@@ -100,7 +100,7 @@ class Throttle(KeyedAction):
 class DelayingThrottle(Throttle):
     """Holds the records over the rate until their span of the wall clock comes.
 
-    The state: `span` -> [start of the current span, records passed in it], and a queue `held ` of [event time, event].
+    The state: `span` -> [start of the current span, records passed in it], and a queue `held ` of [event time, event, run].
     """
 
     ttl_kind = "wall"
@@ -108,6 +108,10 @@ class DelayingThrottle(Throttle):
     @property
     def is_per_record(self) -> bool:
         return False
+
+    @property
+    def keeps_run(self) -> bool:
+        return True
 
     def shape(self) -> Mapping[str, Any]:
         return {"action": "throttle", "over": DELAY}
@@ -126,15 +130,16 @@ class DelayingThrottle(Throttle):
             )
         if not len(held):
             context.set_timer(NEXT, start_ms + self._per_ms, kind="wall")
-        held.push([context.timestamp_ms, event])
+        held.push([context.timestamp_ms, event, context.run])
 
     def on_timer(self, context: KeyedContext, name: str, at_ms: int, kind: TimerKind) -> None:  # noqa: ARG002 - the signature of the contract
         held = Fifo(context, HELD)
         start_ms, count = self._span(context, max(at_ms, context.now_ms))
         while len(held) and count < self.config.rate:
-            timestamp_ms, event = held.pop()
+            timestamp_ms, event, run = held.pop()
             count += 1
-            context.forward(event, timestamp_ms=time_after_wait(context, timestamp_ms, 0))
+            later_ms = time_after_wait(context, timestamp_ms, 0)
+            context.forward(event, timestamp_ms=later_ms, run=run)
         self._count(context, start_ms, count)
         if len(held):
             context.set_timer(NEXT, start_ms + self._per_ms, kind="wall")

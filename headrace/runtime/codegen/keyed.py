@@ -79,7 +79,7 @@ def _headers(code: StageCode, action: KeyedAction | None, sender: str) -> str:
     }
     pairs = ", ".join(f"{name!r}: {source}" for name, source in crossing.items())
     crossed = f"{{{pairs}}}" if pairs else NOTHING
-    keeps_run = action is None or action.is_per_record or bool(pairs)
+    keeps_run = action is None or action.keeps_run or bool(pairs)
     headers = NOTHING
     if keeps_run:
         how = "relink_headers" if code.is_origin_told else "link_headers"

@@ -259,6 +259,13 @@ class KeyedContext(Protocol):
     def now_ms(self) -> int:
         """Wall clock, the same during one call."""
 
+    @property
+    def run(self) -> Any:
+        """The headers and the run of the record as a JSON value, to store beside an event that is forwarded later.
+
+        None in timers and at commits. See `KeyedAction.keeps_run`.
+        """
+
     def get(self, name: str = "") -> Any:
         """The value stored under this key and name, or None. Owned by the store: change a copy and `put` it."""
 
@@ -276,11 +283,13 @@ class KeyedContext(Protocol):
         """Set, or replace, the timer of this key, kind and name. One whose time has passed is due at once."""
 
     def cancel_timer(self, name: str, *, kind: TimerKind = "event") -> None: ...
-    def forward(self, event: Any, *, timestamp_ms: int | None = None, to: str = "") -> None:
+    def forward(
+        self, event: Any, *, timestamp_ms: int | None = None, to: str = "", run: Any = None
+    ) -> None:
         """Send an event on, to `out` or to one named stage of `Action.outputs`.
 
-        It carries this key, and the record's headers and run while a record is processed. The event time is the
-        record's unless given. The event is not copied.
+        It carries this key, and the headers and the run of the record that is processed, or of the one whose `run` is
+        given. The event time is the record's unless given. The event is not copied.
         """
 
     def late(self, event: Any) -> None:
@@ -334,6 +343,11 @@ class KeyedAction(Action, ABC):
         Otherwise (windows, waits) stages behind this one cannot mention results of stages before it.
         """
         return False
+
+    @property
+    def keeps_run(self) -> bool:
+        """Whether headers and runs are needed of records that come through the topic in front of this stage."""
+        return self.is_per_record
 
     def shape(self) -> Mapping[str, Any]:
         """What the stored state looks like, as JSON: state of another shape is refused, unless `migration` can use it.

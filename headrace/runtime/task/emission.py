@@ -1,6 +1,8 @@
 """Records that exist only inside of a task: what a keyed stage sends on."""
 
+from base64 import b64decode, b64encode
 from dataclasses import dataclass
+from typing import Any
 
 from headrace.runtime.contracts.broker import Headers, Message
 
@@ -57,3 +59,21 @@ def with_time_and_key(message: Message, key: bytes, timestamp_ms: int) -> Emissi
     """The message of a record whose run has another key or event time than the record itself."""
     cause = Cause(message.topic(), message.partition(), message.offset())
     return Emission(cause, key, timestamp_ms, message.headers())
+
+
+def run_as_json(message: Message) -> Any:
+    """The run and the headers of a record, to store: JSON has no bytes."""
+    headers = [
+        [name, None if value is None else b64encode(value).decode()]
+        for name, value in message.headers() or ()
+    ]
+    return [message.topic(), message.partition(), message.offset(), headers]
+
+
+def message_of(run: Any, key: bytes | None, timestamp_ms: int) -> Emission:
+    """A message of the run that `run_as_json` told."""
+    topic, partition, offset, headers = run
+    given: Headers = [
+        (name, None if value is None else b64decode(value)) for name, value in headers
+    ]
+    return Emission(Cause(topic, partition, offset), key, timestamp_ms, given or None)

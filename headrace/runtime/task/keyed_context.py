@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.runtime.contracts.action import TimerKind
 from headrace.runtime.state.layout import end_of, entries_of, entry_key, split_entry
+from headrace.runtime.task.emission import run_as_json
 
 if TYPE_CHECKING:
     from headrace.runtime.task.keyed_stage import KeyedStage
@@ -38,6 +39,11 @@ class Context:
     @property
     def watermark_ms(self) -> int:
         return self._stage.watermark
+
+    @property
+    def run(self) -> Any:
+        message = self._stage.record
+        return None if message is None else run_as_json(message)
 
     def get(self, name: str = "") -> Any:
         entry = entry_key(self.key, name)
@@ -79,8 +85,10 @@ class Context:
         key = self.key
         self.actions.append(lambda: self._stage.timers[kind].cancel(key, name))
 
-    def forward(self, event: Any, *, timestamp_ms: int | None = None, to: str = "") -> None:
-        self.actions.append(lambda: self._stage.forward(event, timestamp_ms, to))
+    def forward(
+        self, event: Any, *, timestamp_ms: int | None = None, to: str = "", run: Any = None
+    ) -> None:
+        self.actions.append(lambda: self._stage.forward(event, timestamp_ms, to, run))
 
     def late(self, event: Any) -> None:
         self.actions.append(lambda: self._stage.forward_late(event))

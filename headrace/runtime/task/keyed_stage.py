@@ -12,7 +12,7 @@ from headrace.runtime.state.layout import META, Changes, split_timer
 from headrace.runtime.state.shapes import SHAPE
 from headrace.runtime.state.stage_state import StageState
 from headrace.runtime.state.timers import NEVER, Timers
-from headrace.runtime.task.emission import Emission, with_time_and_key
+from headrace.runtime.task.emission import Emission, message_of, with_time_and_key
 from headrace.runtime.task.keyed_context import Context
 from headrace.runtime.task.records import no_key
 from headrace.runtime.task.stage import Functions, Records
@@ -64,6 +64,7 @@ class KeyedStage:
         self._context = Context(self)
         self._asked: dict[bytes, None] = {}
         self._late = 0
+        self.record: Message | None = None  # the one that the action is looking at
         self._message: Message = Emission(task.cause, None, -1)
         self._given: Mapping[str, Any] | None = None
         self._functions: Functions = {}
@@ -102,7 +103,11 @@ class KeyedStage:
             key = b""
         context = self._context
         context.begin(key, sender, timestamp_ms, self._clock.now_ms())
-        self.action.on_record(context, event)
+        self.record = message
+        try:
+            self.action.on_record(context, event)
+        finally:
+            self.record = None
         self._message = message if is_own else with_time_and_key(message, key, timestamp_ms)
         self._given = given
         self._carry_out(context)
@@ -117,9 +122,11 @@ class KeyedStage:
         for action in actions:
             action()
 
-    def forward(self, event: Any, timestamp_ms: int | None, to: str) -> None:
+    def forward(self, event: Any, timestamp_ms: int | None, to: str, run: Any) -> None:
         """Send an event on to the stages behind this one; their failures are their own."""
         message = self._message
+        if run is not None:
+            message = message_of(run, message.key(), message.timestamp()[1])
         if timestamp_ms is not None and timestamp_ms != message.timestamp()[1]:
             message = with_time_and_key(message, message.key() or b"", timestamp_ms)
         self._routes[to](message, event, self._given)

@@ -138,6 +138,7 @@ class _Context:
         self.timestamp_ms = timestamp_ms
         self.watermark_ms = world.watermark_ms
         self.now_ms = world.now_ms
+        self.run = ["in", 0, 0, []]
 
     def get(self, name: str = "") -> Any:
         if name in self._puts:
@@ -170,7 +171,9 @@ class _Context:
     def cancel_timer(self, name: str, *, kind: TimerKind = "event") -> None:
         self._later.append(lambda: self._world.timers.pop((kind, self.key, name), None))
 
-    def forward(self, event: Any, *, timestamp_ms: int | None = None, to: str = "") -> None:
+    def forward(
+        self, event: Any, *, timestamp_ms: int | None = None, to: str = "", run: Any = None
+    ) -> None:
         assert not to or to in self._world.action.outputs()
         time_ms = self.timestamp_ms if timestamp_ms is None else timestamp_ms
         one = Forward(self.key, event, time_ms, to, self.now_ms)

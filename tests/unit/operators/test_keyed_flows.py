@@ -150,3 +150,29 @@ def test_top_sends_one_ranking_per_commit(folder: Path, by_id: str) -> None:
         test.run()
 
         assert [event["items"] for event in received(test)] == [["c", "b"], ["c", "d"]]
+
+
+@pytest.mark.parametrize("key", ["", "key: event.by, "])
+@pytest.mark.parametrize(
+    "stage",
+    ["delay, config: {%swait: 1m}", "throttle, config: {%srate: 1, per: 30s, over: delay}",
+     "debounce, config: {%swait: 1m}"],
+)  # fmt: skip
+def test_what_waits_keeps_its_headers_and_its_run(folder: Path, stage: str, key: str) -> None:
+    stages = f"""\
+- {{name: it, action: {stage % key}, out: told}}
+- {{name: told, action: map, config: {{value: '{{"run": run.id, "trace": headers.trace}}'}}, out: sink}}"""
+    with flow_of(folder, stages) as test:
+        test.send("in", {"by": "x"}, key="a", headers={"trace": "one"}, partition=0)
+        test.run()
+        test.restart()
+        test.send("in", {"by": "x"}, key="a", headers={"trace": "two"}, partition=0)
+        test.run()
+        test.advance("2m")
+        test.restart()
+        test.advance("2m")
+
+        records = test.received("out")
+        assert not test.dead_letters()
+        assert records[-1].value == {"run": "in-0-1", "trace": "two"}
+        assert records[-1].headers == {"trace": "two"}

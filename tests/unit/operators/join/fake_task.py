@@ -116,6 +116,7 @@ class _Context:
         self.timestamp_ms = time_ms
         self.watermark_ms = task.watermark_ms
         self.now_ms = 0
+        self.run = None
 
     def get(self, name: str = "") -> Any:
         return self._puts.get(name, self._task.state.get((self.key, name)))
@@ -144,7 +145,9 @@ class _Context:
     def cancel_timer(self, name: str, *, kind: TimerKind = "event") -> None:
         self._timers[name] = None
 
-    def forward(self, event: Any, *, timestamp_ms: int | None = None, to: str = "") -> None:
+    def forward(
+        self, event: Any, *, timestamp_ms: int | None = None, to: str = "", run: Any = None
+    ) -> None:
         assert not to or to in self._task.action.outputs()
         time_ms = self.timestamp_ms if timestamp_ms is None else timestamp_ms
         self._forwarded.append(Forwarded(event, time_ms, self.key, to))
