@@ -22,7 +22,7 @@ from typing import Any, Final
 
 import orjson
 
-from headrace.operators.join.computation import Computation
+from headrace.operators.computation import Computation
 from headrace.operators.join.config import ROW_NAMES, JoinConfig
 from headrace.operators.join.keyed_join import KeyedJoin
 from headrace.operators.join.names import key_bytes

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-from headrace.operators.join.computation import Computation
+from headrace.operators.computation import Computation
 from headrace.operators.join.config import VALUE_NAMES, JoinConfig, LateTopic
 from headrace.runtime.contracts.action import (
     TABLE,

@@ -3,7 +3,7 @@
 import itertools
 from typing import Any, Final, Protocol
 
-from headrace.operators.join.computation import Computation
+from headrace.operators.computation import Computation
 from headrace.operators.join.names import (
     backwards,
     key_bytes,

@@ -3,7 +3,7 @@
 import itertools
 from typing import Any, Final
 
-from headrace.operators.join.computation import Computation
+from headrace.operators.computation import Computation
 from headrace.operators.join.config import ROW_NAMES, JoinConfig, milliseconds
 from headrace.operators.join.keyed_join import KeyedJoin, refuse_null
 from headrace.operators.join.names import moment, numbered, time_of
