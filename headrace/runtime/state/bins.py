@@ -68,7 +68,7 @@ class Bins:
         self._tombstones: list[tuple[bytes, bytes | None]] = []
         self._dropped: dict[int, list[bytes] | None] = {}
         self._stale: list[bytes] = []
-        self._swept_ms = 0
+        self._swept_ms = self._swept_before_ms = 0
         self._ends: dict[bytes, int] = {}
         self._cached_ends: dict[bytes, int] = {}
 
@@ -272,6 +272,7 @@ class Bins:
             cached.update(self.live[start])
             self._cached_count += len(cached) - before
         self._cached_ends.update(self._ends)
+        self._swept_before_ms = self._swept_ms
         if self._cached_count > CACHED_MAX:
             self._shrink()
         self._forget()
@@ -323,6 +324,7 @@ class Bins:
         """Everything is as it was at the last commit."""
         for start in self._dropped:  # their cache is gone, their entries are not
             self._resident.discard(start)
+        self._swept_ms = self._swept_before_ms
         self._forget()
 
     def _forget(self) -> None:

@@ -30,6 +30,7 @@ class FoldStage:
 
     Windows end at multiples of the bin's width. `_closed_ms` is the end of the last window that was closed; while one is being
     closed, `_cursor` is its end and the last key whose result was sent on, so that its results may be spread over commits.
+    Bins of closed windows may be left for a while (`_is_dropping`): to delete many takes several commits, too.
     """
 
     def __init__(
@@ -65,7 +66,9 @@ class FoldStage:
         self._target_ms = NOTHING_CLOSED
         self._cursor: tuple[int, bytes] | None = None
         self._oldest: int | None = None
+        self._is_dropping = False
         self._early: dict[tuple[int, bytes], None] = {}
+        self._early_sent: dict[tuple[int, bytes], None] = {}  # in this transaction
         self._early_due_ms = NEVER
         self._late = 0
         self._emission = Emission(task.cause, None, -1)
@@ -80,6 +83,9 @@ class FoldStage:
         self._cursor = (cursor[0], cursor[1]) if cursor else None
         self._target_ms = cursor[0] if cursor else NOTHING_CLOSED
         self._oldest = None
+        self._is_dropping = self._fold.bin_ms > 0 and any(
+            start + self._width_ms <= self._closed_ms for start in self._bins.known
+        )
 
     def bind(self, functions: Functions) -> None:
         self._result = functions["result"]
@@ -107,7 +113,7 @@ class FoldStage:
             return None
         if start + self._fold.bin_ms <= closing_ms and closing_ms > self._closed_ms:
             self._close(closing_ms)
-            while self.has_work:
+            while self._is_sending:  # to drop bins can take another commit
                 self.work(FIRE_MAX)
         changed = self._bins.live.setdefault(start, {})
         self.live[start] = changed
@@ -142,7 +148,7 @@ class FoldStage:
         return self._due() if self._fold.close == "event" else NEVER
 
     def held_ms(self) -> int:
-        if self._fold.emit != "final" or (self._target_ms <= self._closed_ms and not self._cursor):
+        if self._fold.emit != "final" or not self._is_sending:
             return NEVER
         return (self._cursor[0] if self._cursor else self._next_end()) - 1
 
@@ -183,14 +189,20 @@ class FoldStage:
         if end_ms <= self._closed_ms and self._cursor is None:
             return
         self._target_ms = max(self._target_ms, end_ms)
+        self._is_dropping = True
         self.live.clear()
         if self._fold.emit == "updates":
             self._send_updates(self._target_ms)
         self.work(FIRE_MAX)
 
     @property
-    def has_work(self) -> bool:
+    def _is_sending(self) -> bool:
+        """Whether windows are left that are to be closed."""
         return self._cursor is not None or self._target_ms > self._closed_ms
+
+    @property
+    def has_work(self) -> bool:
+        return self._is_sending or self._is_dropping
 
     def is_idle_due(self, quiet_ms: int) -> bool:
         idle_ms = self._fold.idle_ms
@@ -203,7 +215,7 @@ class FoldStage:
         2. The bins whose last window is closed.
         """
         left = budget
-        if self._target_ms <= self._closed_ms and self._cursor is None:
+        if not self.has_work:
             return 0
         if self._fold.emit == "final":
             while left > 0:
@@ -213,14 +225,15 @@ class FoldStage:
                 left = self._send_window(end_ms, left)  # 1
             else:
                 return budget
+        self._closed_ms = max(self._closed_ms, self._target_ms)
+        self._oldest = None
         for start in sorted(self._bins.known):
-            if start + self._width_ms > self._target_ms:
+            if start + self._width_ms > self._closed_ms:
                 break
             left -= self._bins.drop(start, max(left, 1))  # 2
             if left <= 0:
                 return budget
-        self._closed_ms = max(self._closed_ms, self._target_ms)
-        self._oldest = None
+        self._is_dropping = False
         return budget - left
 
     def _next_end(self) -> int:
@@ -284,6 +297,7 @@ class FoldStage:
 
     def _send_early(self) -> None:
         early, self._early = self._early, {}
+        self._early_sent |= early
         self._early_due_ms = NEVER
         for start, key in early:
             if start + self._width_ms > self._closed_ms:
@@ -378,13 +392,16 @@ class FoldStage:
         self._bins.committed()
         self._forget_live()
         self._memory.committed()
+        self._early_sent = {}
 
     def abort(self) -> None:
         self._bins.abort()
         self._forget_live()
         self._memory.abort()
-        self._early.clear()
-        self._early_due_ms = NEVER
+        if self._early_sent:
+            self._early = self._early_sent | self._early
+            self._early_sent = {}
+            self._early_due_ms = self._clock.now_ms()
         self._late = 0
         self._recall()
 

@@ -185,8 +185,7 @@ class Task:
             self.has_news = self._is_behind = False
             self.advance()
         done = next((done for stage in self.stages if (done := stage.work(budget))), 0)
-        if done:
-            self._schedule()
+        self._schedule()
         if not self.has_work:
             self.settle()  # the stages behind waited for these results
         return done
