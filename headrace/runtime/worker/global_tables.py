@@ -47,7 +47,10 @@ class GlobalTables:
                 if table is not None and table.is_global:
                     self._tables[plan.name, node.name] = table
         self._store = store
-        self._cache: dict[tuple[str, bytes], Any] = {}
+        self._cache: dict[tuple[str, Format, bytes], Any] = {}
+        self._formats: dict[str, set[Format]] = {}
+        for source in self._tables.values():
+            self._formats.setdefault(source.topic, set()).add(source.value_format)
         self._read_to: dict[TopicPartition, int] = {}
         self._reader: Reader | None = None
         if not self._tables:
@@ -57,18 +60,28 @@ class GlobalTables:
         self._ends = admin.ends(places)
         self._earliest = admin.offsets(places, "earliest")
         self._reader = new_reader()
-        self._read_to = {place: self._known(place) for place in places}
+        self._read_to = {
+            place: at
+            for topic in sorted(topics)
+            for place, at in self._known(topic, places).items()
+        }
         self._reader.assign(self._read_to)
 
-    def _known(self, place: TopicPartition) -> int:
-        """Where reading goes on; a topic that was made anew is read from its beginning."""
-        found = self._store.get(_position_key(place))
-        position = OFFSET.unpack(found)[0] if found is not None else None
-        if position is None or not self._earliest[place] <= position <= self._ends[place]:
-            if position is not None:
-                self._store.write([], (), [_range(place.topic)])
-            return self._earliest[place]
-        return int(position)
+    def _known(self, topic: str, places: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """Where reading goes on; where one partition cannot be continued, the topic is read from its beginning.
+
+        It was made anew then, or some of it was deleted unread; which rows are of which partition is not known.
+        """
+        of_topic = [place for place in places if place.topic == topic]
+        stored = {place: self._store.get(_position_key(place)) for place in of_topic}
+        known = {place: OFFSET.unpack(at)[0] for place, at in stored.items() if at is not None}
+        if all(self._earliest[one] <= at <= self._ends[one] for one, at in known.items()):
+            return {place: known.get(place, self._earliest[place]) for place in of_topic}
+        self._forget(topic, of_topic)
+        return {place: self._earliest[place] for place in of_topic}
+
+    def _forget(self, topic: str, places: Iterable[TopicPartition]) -> None:
+        self._store.write((), [_position_key(place) for place in places], [_range(topic)])
 
     @property
     def is_ready(self) -> bool:
@@ -90,7 +103,8 @@ class GlobalTables:
         try:
             messages = self._reader.read(READ_MAX, 0.0 if self.is_ready else 0.02)
         except DataLossError:
-            self._store.write([], [_position_key(place) for place in self._read_to])
+            for topic in self._formats:
+                self._forget(topic, [place for place in self._read_to if place.topic == topic])
             raise
         positions = self._reader.positions()
         news = {place: at for place, at in positions.items() if self._read_to.get(place) != at}
@@ -106,7 +120,8 @@ class GlobalTables:
             if key is None:
                 continue  # a row without a key cannot be looked up
             puts[_row_key(message.topic(), key)] = message.value()
-            self._cache.pop((message.topic(), key), None)
+            for value_format in self._formats[message.topic()]:
+                self._cache.pop((message.topic(), value_format, key), None)
         entries = [(row, value) for row, value in puts.items() if value is not None]
         entries += [(_position_key(place), OFFSET.pack(at)) for place, at in news.items()]
         self._store.write(entries, [row for row, value in puts.items() if value is None])
@@ -114,7 +129,7 @@ class GlobalTables:
     def lookup(self, flow: str, stage: str, key: bytes) -> Any:
         """The row of this key in a stage's table, or None; not to be changed."""
         table = self._tables[flow, stage]
-        place = (table.topic, key)
+        place = (table.topic, table.value_format, key)
         if place in self._cache:
             return self._cache[place]
         data = self._store.get(_row_key(table.topic, key))
