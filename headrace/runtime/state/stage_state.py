@@ -79,6 +79,11 @@ class StageState:
         elif self._expiries:
             self._expiries.pop(entry, None)
 
+    def note(self, entry: bytes, value: Any) -> None:
+        """Store a value, unless it is there."""
+        if self.get(entry) != value:
+            self.put(entry, value)
+
     def range(self, key: bytes, start: bytes, end: bytes) -> Iterator[tuple[bytes, Any]]:
         """Entries of one key with `start` <= entry < `end`, in order, read as they are asked for.
 

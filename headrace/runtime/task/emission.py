@@ -55,7 +55,7 @@ class Emission:
         return 1, self.timestamp_ms
 
 
-def with_time_and_key(message: Message, key: bytes, timestamp_ms: int) -> Emission:
+def with_time_and_key(message: Message, key: bytes | None, timestamp_ms: int) -> Emission:
     """The message of a record whose run has another key or event time than the record itself."""
     cause = Cause(message.topic(), message.partition(), message.offset())
     return Emission(cause, key, timestamp_ms, message.headers())

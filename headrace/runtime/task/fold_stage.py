@@ -11,6 +11,7 @@ from headrace.runtime.contracts.store import Store
 from headrace.runtime.graph import Node
 from headrace.runtime.state.bins import Accumulator, Bins
 from headrace.runtime.state.layout import Changes
+from headrace.runtime.state.shapes import SHAPE
 from headrace.runtime.state.stage_state import StageState
 from headrace.runtime.state.timers import NEVER
 from headrace.runtime.task.emission import Emission
@@ -44,6 +45,7 @@ class FoldStage:
         self.region = region
         self.offset_ms = 0
         self.reached_ms = -1
+        self.shape: Mapping[str, Any] = {}
         self._fold = fold
         self._task = task
         self._clock = clock
@@ -372,8 +374,8 @@ class FoldStage:
             memory["closed"] = self._closed_ms
         if self._cursor is not None:
             memory["cursor"] = list(self._cursor)
-        if self._memory.get(MEMORY) != memory:
-            self._memory.put(MEMORY, memory)
+        self._memory.note(MEMORY, memory)
+        self._memory.note(SHAPE, self.shape)
         return [*self._bins.records(), *self._memory.records()]
 
     def changes(self) -> Changes:

@@ -49,6 +49,7 @@ class KeyedStage:
         self.region = region
         self.offset_ms = 0
         self.reached_ms = -1
+        self.shape: Mapping[str, Any] = {}
         self.lookup = lookup
         self.send = send
         self._task = task
@@ -97,12 +98,10 @@ class KeyedStage:
         given: Mapping[str, Any] | None = None,
     ) -> None:
         """Process a record. What the action raises is the record's failure, and changes nothing."""
-        if key is None:
-            if not self._takes_keyless:
-                no_key()
-            key = b""
+        if key is None and not self._takes_keyless:
+            no_key()
         context = self._context
-        context.begin(key, sender, timestamp_ms, self._clock.now_ms())
+        context.begin(key or b"", sender, timestamp_ms, self._clock.now_ms())
         self.record = message
         try:
             self.action.on_record(context, event)
@@ -128,7 +127,7 @@ class KeyedStage:
         if run is not None:
             message = message_of(run, message.key(), message.timestamp()[1])
         if timestamp_ms is not None and timestamp_ms != message.timestamp()[1]:
-            message = with_time_and_key(message, message.key() or b"", timestamp_ms)
+            message = with_time_and_key(message, message.key(), timestamp_ms)
         self._routes[to](message, event, self._given)
 
     def forward_late(self, event: Any) -> None:
@@ -209,8 +208,8 @@ class KeyedStage:
 
     def records(self, remembered: Mapping[str, Any]) -> Records:
         memory = {**remembered, "watermark": self.watermark}
-        if self.state.get(MEMORY) != memory:
-            self.state.put(MEMORY, memory)
+        self.state.note(MEMORY, memory)
+        self.state.note(SHAPE, self.shape)
         return self.state.records(sweeps=True)
 
     def changes(self) -> Changes:

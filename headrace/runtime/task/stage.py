@@ -14,12 +14,16 @@ __all__ = ["NEVER", "Functions", "Records", "TaskStage"]
 
 
 class TaskStage(Protocol):
-    """One keyed stage in one task. `offset_ms` is how far it lies behind the watermark of the task's inputs."""
+    """One keyed stage in one task.
+
+    `offset_ms` is how far it lies behind the watermark of the task's inputs. `shape` is noted with its first commit.
+    """
 
     node: Node
     region: bytes
     offset_ms: int
     reached_ms: int
+    shape: Mapping[str, Any]
 
     def bind(self, functions: Functions) -> None:
         """Be told the generated functions by which events go on."""

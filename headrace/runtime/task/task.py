@@ -87,7 +87,7 @@ class Task:
             return stage.reached_ms
         watermark = self.watermark
         if watermark == UNKNOWN:
-            return UNKNOWN
+            return stage.reached_ms
         limit = watermark - stage.offset_ms
         for before in self.stages:
             if before is stage:
@@ -210,8 +210,9 @@ class Task:
         """
         remembered: Mapping[str, Any] = {}
         for stage in self.stages:
-            stage.reached_ms = UNKNOWN
-            remembered = stage.remembered().get("inputs", {}) or remembered
+            memory = stage.remembered()
+            stage.reached_ms = memory.get("watermark", UNKNOWN)  # others may have been idle then
+            remembered = memory.get("inputs", {}) or remembered
         self._is_firing = True  # inputs tell when they go on, which they do not yet
         for name, input_ in self.inputs.items():
             input_.remember(remembered.get(str(name)))

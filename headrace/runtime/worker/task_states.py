@@ -115,7 +115,6 @@ class TaskStates:
                 send=lambda key, event, at_ms: self._program.send(topic, key, event, at_ms),
             )
         known = stage.state.get(SHAPE)
-        if known is None:
-            stage.state.put(SHAPE, dict(store.shape))
+        stage.shape = dict(store.shape)
         assert known is None or known == store.shape, f"{store.changelog} has {known}"
         return stage
