@@ -1,6 +1,7 @@
 """A keyed stage in one task that runs as accumulators: its records are folded by generated code, its windows end here."""
 
-from collections.abc import Callable, Iterator, Mapping
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from heapq import merge
 from typing import TYPE_CHECKING, Any
 
@@ -152,7 +153,7 @@ class FoldStage:
     def held_ms(self) -> int:
         if self._fold.emit != "final" or not self._is_sending:
             return NEVER
-        return (self._cursor[0] if self._cursor else self._next_end()) - 1
+        return (self._cursor[0] if self._cursor else self._next_end(sorted(self._bins.known))) - 1
 
     def wall_due(self) -> int:
         due_ms = self._early_due_ms
@@ -219,17 +220,18 @@ class FoldStage:
         left = budget
         if not self.has_work:
             return 0
+        starts = sorted(self._bins.known)  # the same until bins are dropped
         if self._fold.emit == "final":
             while left > 0:
-                end_ms = self._cursor[0] if self._cursor else self._next_end()
+                end_ms = self._cursor[0] if self._cursor else self._next_end(starts)
                 if end_ms > self._target_ms:
                     break
-                left = self._send_window(end_ms, left)  # 1
+                left = self._send_window(end_ms, left, starts)  # 1
             else:
                 return budget
         self._closed_ms = max(self._closed_ms, self._target_ms)
         self._oldest = None
-        for start in sorted(self._bins.known):
+        for start in starts:
             if start + self._width_ms > self._closed_ms:
                 break
             left -= self._bins.drop(start, max(left, 1))  # 2
@@ -238,21 +240,19 @@ class FoldStage:
         self._is_dropping = False
         return budget - left
 
-    def _next_end(self) -> int:
-        """The end of the first window that has data and is not closed."""
+    def _next_end(self, starts: Sequence[int]) -> int:
+        """The end of the first window that has data and is not closed; `starts` are the known bins in order."""
         width = self._fold.bin_ms
-        ends = [
-            max(start + width, self._closed_ms + width)
-            for start in self._bins.known
-            if start + self._width_ms > self._closed_ms
-        ]
-        return min(ends, default=NEVER)
+        first = bisect_right(starts, self._closed_ms - self._width_ms)
+        if first == len(starts):
+            return NEVER
+        return max(starts[first], self._closed_ms) + width
 
-    def _send_window(self, end_ms: int, budget: int) -> int:
+    def _send_window(self, end_ms: int, budget: int, starts: Sequence[int]) -> int:
         """Send on the results of one window; what is left of the budget."""
         after = self._cursor[1] if self._cursor else None
         key = after
-        for key, accumulator in self._window(end_ms, after):
+        for key, accumulator in self._window(end_ms, after, starts):
             if budget <= 0:
                 break
             self._send(key, end_ms, accumulator)
@@ -264,13 +264,15 @@ class FoldStage:
             self._oldest = None
         return budget
 
-    def _window(self, end_ms: int, after: bytes | None) -> Iterator[tuple[bytes, Accumulator]]:
+    def _window(
+        self, end_ms: int, after: bytes | None, starts: Sequence[int]
+    ) -> Iterator[tuple[bytes, Accumulator]]:
         """The accumulators of a window in the order of their keys, its bins merged."""
-        begin = end_ms - self._width_ms
-        starts = sorted(start for start in self._bins.known if begin <= start < end_ms)
-        if len(starts) == 1:
-            return self._bins.walk(starts[0], after)
-        walks = [self._bins.walk(start, after) for start in starts]
+        first = bisect_left(starts, end_ms - self._width_ms)
+        within = starts[first : bisect_left(starts, end_ms)]
+        if len(within) == 1:
+            return self._bins.walk(within[0], after)
+        walks = [self._bins.walk(start, after) for start in within]
         return self._merged(merge(*walks, key=lambda pair: pair[0]))
 
     def _merged(
