@@ -10,7 +10,7 @@ import re2
 from headrace.runtime.clock import Clock
 from headrace.runtime.codegen import Entry, Module, entries_of, write_module
 from headrace.runtime.contracts.action import SELF
-from headrace.runtime.contracts.broker import Broker, Message, Producer
+from headrace.runtime.contracts.broker import Broker, Message, Producer, TopicPartition
 from headrace.runtime.environment import Values
 from headrace.runtime.errors import RecordError
 from headrace.runtime.expression import FUNCTIONS
@@ -147,6 +147,14 @@ class Program:
             for partition in task.inputs:
                 if self._reads(entry, partition.topic):
                     task.runs.setdefault(partition, []).append(functions[module.function])
+
+    def bind_input(self, task: Task, partition: TopicPartition) -> None:
+        """Give a task that is bound the functions for one more input."""
+        for entry in self._timed[task.flow, task.sub.id]:
+            if entry.via != "results" and self._reads(entry, partition.topic):
+                _, module = self._timed_module(entry)
+                function = task.bound[module.file_name][module.function]
+                task.runs.setdefault(partition, []).append(function)
 
     def enter(self, task: Task) -> None:
         """Note whose records are processed next, so that failures find the handlers bound to it."""

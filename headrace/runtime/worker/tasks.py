@@ -1,7 +1,7 @@
 """The tasks of a member: which there are, what they process, and their part in the commit."""
 
 import logging
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 
 from headrace.runtime.clock import Clock
@@ -103,6 +103,7 @@ class Tasks:
         self._by_input: dict[TopicPartition, list[Task]] = {}
         self._waiting: dict[TaskId, set[TopicPartition]] = {}
         self._assigned: set[TopicPartition] = set()
+        self._held: dict[TopicPartition, int] = {}  # where to go on, of partitions that wait again
         self._read_at_ms: dict[TopicPartition, int] = {}
         self.standing = Standing()
 
@@ -110,23 +111,32 @@ class Tasks:
 
     def assigned(self, partitions: Collection[TopicPartition]) -> None:
         """Make the tasks of new partitions; those whose state must be restored first get no records until then."""
+        before = self.paused()
         self._assigned.update(partitions)
-        now_ms = self._clock.now_ms()
-        made: list[Task] = []
-        for partition in partitions:
-            self._read_at_ms[partition] = now_ms
-            for plan, sub in self._subs(partition):
-                task = self._task(plan, sub, partition.partition, made)
-                task.quiet_since_ms = now_ms
-                upstreams = plan.upstreams.get(partition.topic)
-                names = None if upstreams is None else [up.name for up in upstreams]
-                task.add_input(partition, names)
-                self._by_input.setdefault(partition, []).append(task)
-        self._restore(made)
+        self._read_at_ms.update(dict.fromkeys(partitions, self._clock.now_ms()))
+        self._join(partitions)
         self._start_ready()
         paused = self.paused()
         if paused:
             self._consumer.pause(paused)
+        self._resume(before - paused)  # they waited for these partitions only
+
+    def _join(self, partitions: Iterable[TopicPartition]) -> None:
+        """Make these partitions inputs of the tasks that read them, where they are not yet."""
+        made: list[Task] = []
+        for partition in partitions:
+            for plan, sub in self._subs(partition):
+                task = self._task(plan, sub, partition.partition, made)
+                if partition in task.inputs:
+                    continue
+                task.quiet_since_ms = self._clock.now_ms()
+                upstreams = plan.upstreams.get(partition.topic)
+                names = None if upstreams is None else [up.name for up in upstreams]
+                task.add_input(partition, names)
+                self._by_input.setdefault(partition, []).append(task)
+                if task.is_ready:  # of a topic that a pattern has found meanwhile
+                    self._program.bind_input(task, partition)
+        self._restore(made)
 
     def _subs(self, partition: TopicPartition) -> Iterable[tuple[Plan, SubTopology]]:
         for plan in self._plans.values():
@@ -174,6 +184,8 @@ class Tasks:
     def revoked(self, partitions: Collection[TopicPartition]) -> None:
         """Forget the tasks of partitions that are gone; what they have in the store stays there, up to its checkpoint."""
         self._assigned.difference_update(partitions)
+        held = self.held_positions()
+        left: dict[TopicPartition, None] = {}
         for partition in partitions:
             self._read_at_ms.pop(partition, None)
             for task in self._by_input.pop(partition, []):
@@ -185,9 +197,32 @@ class Tasks:
                 for other in task.inputs:
                     if other != partition and task in self._by_input.get(other, []):
                         self._by_input[other].remove(task)
+                    if other in self._assigned:
+                        left[other] = None
+            self._held.pop(partition, None)
         self._ahead.difference_update(partitions)
+        self._wait_for_the_rest(left, held)
         self._realign()
         self._publish()
+
+    def _wait_for_the_rest(
+        self, left: Collection[TopicPartition], held: Mapping[TopicPartition, int]
+    ) -> None:
+        """Read nothing of partitions whose tasks have lost another input, until that comes back or they go, too.
+
+        Guarded by test_what_a_task_reads_is_not_lost_while_one_of_its_inputs_is_away.
+        """
+        if not left:
+            return
+        self._join(left)
+        self._consumer.pause(left)
+        back = {one: offset for one, offset in held.items() if one in left}
+        self._held |= back
+        self._consumer.seek(back)
+        for one in left:
+            if one in self._alignments:
+                self._alignments[one].taken(one)
+        self._ahead.difference_update(left)
 
     def _realign(self) -> None:
         """Hold inputs in order anew; what is held back stays held back, where its tasks are still there."""
@@ -224,9 +259,13 @@ class Tasks:
                 waiting.discard(changelog)
         before = self.paused()
         self._start_ready()
-        started = before - self.paused()
-        if started:
-            self._consumer.resume(started)
+        self._resume(before - self.paused())
+
+    def _resume(self, partitions: Collection[TopicPartition]) -> None:
+        for partition in partitions:
+            self._held.pop(partition, None)
+        if partitions:
+            self._consumer.resume(partitions)
 
     def _start_ready(self) -> None:
         if not self._tables.is_ready:
@@ -357,7 +396,8 @@ class Tasks:
         for message in messages:
             partition = TopicPartition(message.topic(), message.partition())
             if partition in paused:
-                back.setdefault(partition, message.offset())
+                # What the client had read already must not make it go on behind what was held back.
+                back.setdefault(partition, self._held.get(partition, message.offset()))
             else:
                 kept.append(message)
         return kept, back
