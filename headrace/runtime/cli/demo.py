@@ -14,18 +14,20 @@ from headrace.runtime.cli.options import common_options
 )
 @common_options
 def demo(brokers: str | None, as_json: bool) -> None:
-    """Sort out all 336,776 flights that left New York City in 2013.
+    """How late are the flights from New York City, hour by hour, and in what weather?
 
-    The flights are produced to the topic demo.flights of a real Kafka; a flow of seven stages filters, maps and publishes them
-    exactly once. Without a Kafka and without Java to start one, the same flow runs on the memory engine.
+    All 336,776 flights of 2013 are produced to the topic demo.flights of a real Kafka, the airlines and the weather to tables.
+    A flow filters them, reduces them to hours per airport, adds the weather and an airline, and publishes the results exactly
+    once. Without a Kafka and without Java to start one, the same flow runs on the memory engine.
     """
     from headrace.runtime.cli.output import print_json
     from headrace.runtime.demo.broker import find_broker
-    from headrace.runtime.demo.show import run_demo, show
+    from headrace.runtime.demo.run import run_demo
+    from headrace.runtime.demo.show import document, show
 
     with find_broker(brokers, is_quiet=as_json) as found:
         outcome = run_demo(found, is_quiet=as_json)
         if as_json:
-            print_json(outcome.document())
+            print_json(document(outcome))
         else:
             show(outcome)

@@ -28,7 +28,9 @@ ENTRIES = {
     "actions": Entry(f"{COMMANDS}.actions:actions", "List the installed actions."),
     "schema": Entry(f"{COMMANDS}.schema:schema", "Print the JSON Schema of flows or of an action."),
     "broker": Entry(f"{COMMANDS}.broker:broker", "Run Apache Kafka on this machine."),
-    "demo": Entry(f"{COMMANDS}.demo:demo", "Sort out 336,776 flights on a real Kafka."),
+    "demo": Entry(
+        f"{COMMANDS}.demo:demo", "How late are 336,776 flights? Answered on a real Kafka."
+    ),
     "version": Entry(f"{COMMANDS}.versions:version", "Print versions."),
 }
 
