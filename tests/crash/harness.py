@@ -1,9 +1,5 @@
 """Feeds a flow while workers die, and looks at what a read-committed reader sees in the end."""
 
-import json
-import signal
-import subprocess
-import sys
 import time
 import uuid
 from collections import Counter, defaultdict
@@ -19,10 +15,9 @@ from confluent_kafka import TopicPartition as Place
 from headrace.connectors.kafka import KafkaBroker
 from headrace.runtime.contracts.broker import NewTopic, TopicPartition
 from headrace.runtime.errors import HeadraceError
+from tests.crash.workers import WAIT_S, Workers
 
-VICTIM = Path(__file__).with_name("victim.py")
 PARTITIONS = 4
-WAIT_S = 120.0
 BAD_EVERY = 97
 """Every so many records one is not JSON, and one lacks the field that the flow reads."""
 
@@ -51,13 +46,7 @@ stages:
 """
 
 
-def ready(worker: subprocess.Popen[str]) -> None:
-    """Wait until a worker says that it has joined."""
-    assert worker.stdout
-    assert worker.stdout.readline() == "ready\n", (worker.communicate()[1])[-4000:]
-
-
-class Crash:
+class Crash(Workers):
     """A flow with a link topic, two outputs and dead letters; `feed` produces to it until `end_feed`.
 
     Records are `{"n": 0}`, `{"n": 1}`, ... over all partitions, numbered in order within each partition.
@@ -73,17 +62,20 @@ class Crash:
         self.flow.write_text(
             FLOW.format(name=self.name, source=self.source, sink=self.sink, copy=self.copy)
         )
-        self.settings = {
-            "brokers": brokers,
-            "state_dir": str(folder / "state"),
-            "commit_interval": "50ms",
-            "session_timeout": "6s",
-            **settings,
-        }
+        super().__init__(
+            self.flow,
+            folder,
+            {
+                "brokers": brokers,
+                "state_dir": str(folder / "state"),
+                "commit_interval": "50ms",
+                "session_timeout": "6s",
+                **settings,
+            },
+        )
         self.sent = 0
         self._fed = Event()
         self._feeder: Thread | None = None
-        self._workers: list[subprocess.Popen[str]] = []
         admin = KafkaBroker(brokers).admin()
         admin.create(
             [
@@ -122,47 +114,12 @@ class Crash:
         self._feeder.join(WAIT_S)
         assert not self._feeder.is_alive()
 
-    # ---- workers
-
-    def start(self, step: int = 0, commit: int = 1, **settings: Any) -> subprocess.Popen[str]:
-        """A worker process that dies at this step of this commit (0: never)."""
-        given = json.dumps({**self.settings, **settings})
-        worker = subprocess.Popen(
-            [sys.executable, str(VICTIM), given, str(self.flow), str(step), str(commit)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self._workers.append(worker)
-        return worker
-
     def clean_up(self) -> None:
         """End what still runs."""
         self._fed.set()
-        for worker in self._workers:
-            if worker.poll() is None:
-                worker.kill()
-            worker.communicate()
+        super().clean_up()
         if self._feeder:
             self._feeder.join(WAIT_S)
-
-    def wait_killed(self, worker: subprocess.Popen[str]) -> None:
-        """Wait until the worker has killed itself, which it must."""
-        try:
-            _, errors = worker.communicate(timeout=WAIT_S)
-        except subprocess.TimeoutExpired:
-            worker.kill()
-            _, errors = worker.communicate()
-            raise AssertionError(f"the worker did not come to its end:\n{errors[-4000:]}") from None
-        assert worker.returncode == -signal.SIGKILL, errors[-4000:]
-
-    def stop(self, *workers: subprocess.Popen[str]) -> None:
-        """Ask workers to stop; they must end well."""
-        for worker in workers:
-            worker.send_signal(signal.SIGTERM)
-        for worker in workers:
-            _, errors = worker.communicate(timeout=WAIT_S)
-            assert worker.returncode == 0, errors[-4000:]
 
     # ---- progress
 

@@ -7,11 +7,13 @@ import pytest
 
 from headrace.runtime.task.commit import Step
 from tests.crash.conftest import CrashFactory
-from tests.crash.harness import ready
+from tests.crash.side_by_side import side_by_side
+from tests.crash.workers import ready
 
 pytestmark = pytest.mark.kafka
 
-KILLS_PER_STEP = 13  # seven places to die at: 91 kills
+SERIES = 3
+TURNS = 5  # through seven places to die at: 105 kills
 RANDOM_KILLS = 14
 
 
@@ -19,21 +21,20 @@ RANDOM_KILLS = 14
 def test_a_kill_at_any_step_of_the_commit_leaves_every_result_exactly_once(
     kafka_brokers: str, crash_of: CrashFactory
 ) -> None:
-    crash = crash_of(kafka_brokers, instance_id="victim", group_protocol="classic")
-    crash.feed(per_second=1_000)
-    kills = 0
+    def kill(number: int) -> None:
+        crash = crash_of(kafka_brokers, instance_id="victim", group_protocol="classic")
+        crash.feed(per_second=500)
+        for turn in range(TURNS):
+            for step in Step:
+                worker = crash.start(step, commit=1 + (turn + number) % 3)
+                crash.wait_killed(worker)
+        crash.end_feed()
+        last = crash.start()
+        ready(last)
+        crash.wait_done()
+        crash.stop(last)
 
-    for turn in range(KILLS_PER_STEP):
-        for step in Step:
-            worker = crash.start(step, commit=1 + turn % 3)
-            crash.wait_killed(worker)
-            kills += 1
-    crash.end_feed()
-    last = crash.start()
-    crash.wait_done()
-    crash.stop(last)
-
-    assert kills == KILLS_PER_STEP * len(Step)
+    side_by_side(kill, range(SERIES))
 
 
 @pytest.mark.timeout(900)
@@ -48,8 +49,7 @@ def test_a_kill_at_any_moment_leaves_every_result_exactly_once(
         worker = crash.start()
         ready(worker)
         time.sleep(chance.random() * 0.6)  # the moment is the point of the test, not a wait
-        worker.kill()
-        worker.communicate()
+        worker.murder()
     crash.end_feed()
     last = crash.start()
     crash.wait_done()

@@ -9,7 +9,7 @@ import pytest
 from headrace.connectors.local_kafka import LocalKafka
 from headrace.runtime.task.commit import Step
 from tests.crash.conftest import CrashFactory
-from tests.crash.harness import ready
+from tests.crash.workers import ready
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
 
@@ -69,8 +69,7 @@ def test_a_killed_worker_that_nobody_replaces_is_taken_over_by_another(
     ready(killed)
     ready(other)
 
-    killed.kill()
-    killed.communicate()
+    killed.murder()
     crash.end_feed()
 
     crash.wait_done()
