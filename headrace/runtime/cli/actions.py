@@ -57,11 +57,11 @@ def _described(name: str, point: "EntryPoint") -> dict[str, Any]:
 
 def _shape(action: type) -> str:
     from headrace.runtime.contracts.action import (
-        BatchAction,
         InlineAction,
         KeyedAction,
         TriggerAction,
     )
+    from headrace.runtime.contracts.call import BatchAction
 
     shapes = {
         "trigger": TriggerAction,

@@ -7,20 +7,23 @@ shape      for                          contract
 ========== ============================ ==========================================================================
 trigger    kafka, ...                   names the topics that start runs and how their records are decoded
 inline     filter, map, publish, ...    writes the Python lines that the compiler fuses into one function
-batch      hydrate over HTTP, sql, ...  gets a batch, returns an outcome per record
+batch      hydrate over HTTP, sql, ...  calls the outside, see `contracts.call`
 keyed      reduce, join, dedupe, ...    state and timers per key
 ========== ============================ ==========================================================================
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
 from headrace.runtime.expression import Expression, Template
+
+if TYPE_CHECKING:
+    from headrace.runtime.contracts.feed import Feed
 
 Format = Literal["json", "text", "bytes"]
 
@@ -203,28 +206,13 @@ class TriggerAction(Action, ABC):
     @abstractmethod
     def source(self) -> Source: ...
 
+    def placed(self, flow: str, stage: str) -> "TriggerAction":  # noqa: ARG002 # for those with topics of their own
+        """The action where it knows its place by the names that topics carry; what it reads may be named after them."""
+        return self
 
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one record of a batch: the events to forward, or the error that the stage's policy decides about."""
-
-    events: Sequence[Any] = ()
-    error: BaseException | None = None
-
-
-class BatchAction(Action, ABC):
-    """An action that works on batches and may wait: lookups, calls, queries.
-
-    The engine calls `process` with at most `batch_size` records, on the worker's event loop, never twice at once for the
-    same key, and waits for it before the transaction commits. A call to the outside may be seen twice after a crash; `run`
-    ids make it idempotent.
-    """
-
-    batch_size: ClassVar[int] = 100
-
-    @abstractmethod
-    def process(self, events: Sequence[Any], runs: Sequence[str]) -> Awaitable[Sequence[Outcome]]:
-        """Return one outcome per event, in order."""
+    def feed(self) -> "Feed | None":
+        """What writes to the topics, where headrace does that itself. Asked of a `placed` action."""
+        return None
 
 
 TimerKind = Literal["event", "wall"]

@@ -6,7 +6,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from headrace.runtime.actions import installed_actions, load_action
-from headrace.runtime.contracts.action import Action, BatchAction, KeyedAction
+from headrace.runtime.contracts.action import Action, KeyedAction, TriggerAction
+from headrace.runtime.contracts.call import BatchAction
 from headrace.runtime.errors import FlowError, HeadraceError, Problem
 from headrace.runtime.flow import Flow, Stage, describe_validation, did_you_mean, load_flows
 from headrace.runtime.graph.config_paths import parts_of, path_to
@@ -199,6 +200,8 @@ class _Check:
             self.problem(i, f": {error}", "action")
             return
         action = kind(config).specialised()
+        if isinstance(action, TriggerAction):
+            action = action.placed(self.flow.slug, stage.slug)
         self.actions[i] = action
         for text in action.problems():
             field = text.partition(":")[0]
