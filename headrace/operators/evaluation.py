@@ -6,9 +6,9 @@ from typing import Annotated, Any, Final
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema
 
-from headrace.operators.computation import Computation
 from headrace.runtime.contracts.action import KeyedContext
 from headrace.runtime.expression import Expression
+from headrace.runtime.expression.computation import Computation
 from headrace.runtime.expression.schema import expression_schema
 from headrace.runtime.task.records import decode_key
 

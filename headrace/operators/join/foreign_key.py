@@ -22,12 +22,12 @@ from typing import Any, Final
 
 import orjson
 
-from headrace.operators.computation import Computation
 from headrace.operators.join.config import ROW_NAMES, JoinConfig
 from headrace.operators.join.keyed_join import KeyedJoin
 from headrace.operators.join.names import key_bytes
 from headrace.runtime.contracts.action import SELF, KeyedContext
 from headrace.runtime.errors import RecordError
+from headrace.runtime.expression.computation import Computation
 from headrace.runtime.task.records import decode_key, encode_key
 
 LEFT: Final = "l"
@@ -48,7 +48,7 @@ class ForeignKeyJoin(KeyedJoin):
         self._foreign_key = Computation("foreign_key", config.foreign_key, *ROW_NAMES)
 
     def detail(self) -> str:
-        return f" by {self._foreign_key.expression.text}"
+        return f" by str({self._foreign_key.expression)}"
 
     def on_record(self, context: KeyedContext, event: Any) -> None:
         if context.input == SELF:

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-from headrace.operators.computation import Computation
 from headrace.operators.join.config import VALUE_NAMES, JoinConfig, LateTopic
 from headrace.runtime.contracts.action import (
     TABLE,
@@ -13,6 +12,7 @@ from headrace.runtime.contracts.action import (
 )
 from headrace.runtime.errors import RecordError
 from headrace.runtime.expression import Expression
+from headrace.runtime.expression.computation import Computation
 from headrace.runtime.flow import did_you_mean
 from headrace.runtime.task.records import decode_key
 

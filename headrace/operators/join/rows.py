@@ -3,13 +3,13 @@
 import itertools
 from typing import Any, Final, Protocol
 
-from headrace.operators.computation import Computation
 from headrace.operators.join.names import (
     backwards,
     key_bytes,
     time_of_backwards,
 )
 from headrace.runtime.contracts.action import KeyedContext
+from headrace.runtime.expression.computation import Computation
 from headrace.runtime.task.records import decode_key, encode_key
 
 FORGOTTEN: Final = object()

@@ -3,13 +3,13 @@
 import itertools
 from typing import Any, Final
 
-from headrace.operators.computation import Computation
 from headrace.operators.join.config import ROW_NAMES, JoinConfig, milliseconds
 from headrace.operators.join.keyed_join import KeyedJoin, refuse_null
 from headrace.operators.join.names import moment, numbered, time_of
 from headrace.operators.join.rows import FORGOTTEN, CurrentRows, GlobalRows, Rows, VersionedRows
 from headrace.runtime.contracts.action import KeyedContext, TimerKind
 from headrace.runtime.expression import Expression
+from headrace.runtime.expression.computation import Computation
 
 HELD: Final = "h"
 NUMBER: Final = "n"

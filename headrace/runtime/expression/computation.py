@@ -1,17 +1,20 @@
-"""An expression that a keyed action evaluates itself, outside of the generated code of its flow."""
+"""Expressions that an action evaluates itself, outside of the generated code of its flow."""
 
 import hashlib
 import linecache
 from typing import Any, Final
 
 from headrace.runtime.errors import RecordError
-from headrace.runtime.expression import FUNCTIONS, Expression, explain
+from headrace.runtime.expression.explain import explain
+from headrace.runtime.expression.expression import Expression
+from headrace.runtime.expression.functions import FUNCTIONS
+from headrace.runtime.expression.template import Template
 
 _SCHEME: Final = "<headrace computation {}>"
 
 
 class Computation:
-    """An expression as a function of the names it may mention, in the order in which they are given.
+    """An expression or a template as a function of the names it may mention, in the order in which they are given.
 
     `field` is where the expression stands in the config, for messages.
 
@@ -19,7 +22,7 @@ class Computation:
         RecordError: the expression failed for these values; says why, in the words of the expression.
     """
 
-    def __init__(self, field: str, expression: Expression, *names: str) -> None:
+    def __init__(self, field: str, expression: Expression | Template, *names: str) -> None:
         self.field = field
         self.expression = expression
         self._spelled = {name: name for name in names}
