@@ -48,7 +48,7 @@ class ForeignKeyJoin(KeyedJoin):
         self._foreign_key = Computation("foreign_key", config.foreign_key, *ROW_NAMES)
 
     def detail(self) -> str:
-        return f" by str({self._foreign_key.expression)}"
+        return f" by {self._foreign_key.expression}"
 
     def on_record(self, context: KeyedContext, event: Any) -> None:
         if context.input == SELF:
