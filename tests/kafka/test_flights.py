@@ -72,7 +72,11 @@ class Topics:
 
     def send(self, topic: str, records: Iterable[tuple[str, Any, int]]) -> None:
         producer = Producer(
-            {"bootstrap.servers": self.brokers, "queue.buffering.max.messages": 1_000_000}
+            {
+                "bootstrap.servers": self.brokers,
+                "queue.buffering.max.messages": 1_000_000,
+                "partitioner": "murmur2_random",  # as headrace and Kafka's own clients have it; tables are joined by it
+            }
         )
         for key, value, timestamp in records:
             producer.produce(topic, orjson.dumps(value), key, timestamp=timestamp)
