@@ -1,0 +1,288 @@
+"""One attempt at capturing: from the stored progress until it is stopped or something fails."""
+
+from collections.abc import Sequence
+
+from headrace.connectors.cdc.config import CdcConfig
+from headrace.connectors.cdc.errors import ChangesLostError
+from headrace.connectors.cdc.progress import Pending, Progress
+from headrace.connectors.cdc.signals import Signals, SnapshotRequest, waiting
+from headrace.connectors.cdc.source import ChangeSource, Chunk, Position, SourceTable
+from headrace.connectors.cdc.tables import Tables
+from headrace.connectors.cdc.writer import Writer
+from headrace.runtime.contracts.feed import FeedPlace, FeedState, FeedStatus
+
+_POLL_S = 0.05
+_REPORT_S = 1.0
+_SIGNALS_S = 0.5
+
+
+class Capture:
+    """Carries one source through `begin`, snapshot and stream.
+
+    `has_streamed` tells whether it came so far that the next failure is a new one.
+    """
+
+    def __init__(
+        self,
+        config: CdcConfig,
+        place: FeedPlace,
+        source: ChangeSource,
+        writer: Writer,
+        progress: Progress | None,
+    ) -> None:
+        self._config = config
+        self._tables = Tables(config.tables, config.exclude)
+        self._place = place
+        self._source = source
+        self._writer = writer
+        self._stored = progress
+        self._chunk: Chunk | None = None
+        self._chunk_table = ""
+        self._known: dict[str, SourceTable] = {}
+        self._signals: Signals | None = None
+        self._next_report_s = self._next_heartbeat_s = self._next_signals_s = 0.0
+        self.has_streamed = False
+
+    def run(self, *, is_first: bool) -> None:
+        """Capture until the place is stopped; `is_first` since the worker has the feed.
+
+        Raises:
+            DatabaseUnavailableError, TransactionError: try again with the progress that is stored then.
+            CaptureError: somebody has to do something.
+        """
+        source = self._source
+        source.open()
+        progress = self._started()
+        if progress.phase == "snapshot":
+            self._snapshot(progress)
+        if progress.phase == "done":
+            self._wait()
+            return
+        if self._place.stopped.is_set():
+            return
+        if is_first and self._config.snapshot == "always":
+            self._ask_for(progress, SnapshotRequest(()))
+        self._stream(progress)
+
+    # The beginning
+
+    def _started(self) -> Progress:
+        stored = self._stored
+        if stored is None or stored.phase == "beginning" or self._is_cut_short(stored):
+            return self._begin(stored)
+        assert stored.position is not None
+        if stored.phase == "done":
+            return stored
+        try:
+            self._source.verify(stored.identity, stored.position)
+        except ChangesLostError as lost:
+            if not self._may_repair(stored, lost):
+                raise
+            self._place.report(FeedStatus(state="starting", text=f"snapshot anew, since {lost}"))
+            if not lost.tables:
+                return self._begin(stored)
+            stored.tables = [name for name in stored.tables if name not in lost.tables]
+        self._writer.go_on_at(stored.position)
+        stored.phase = "streaming"
+        return stored
+
+    def _is_cut_short(self, stored: Progress) -> bool:
+        """Whether a snapshot ended within a table that cannot be read in chunks, so that only all over again is right."""
+        keyless = {str(one.name) for one in self._source.tables() if not one.has_key}
+        return stored.phase == "snapshot" and bool(keyless & set(stored.pending))
+
+    def _may_repair(self, stored: Progress, lost: ChangesLostError) -> bool:
+        """Whether the config, or somebody since, asks for a snapshot of what was lost."""
+        if self._config.snapshot == "when_needed":
+            return True
+        requests, _ = waiting(self._place, stored.signals)
+        asked = {name for request in requests for name in request.tables}
+        is_all = any(not request.tables for request in requests)
+        return is_all or (bool(lost.tables) and asked.issuperset(lost.tables))
+
+    def _begin(self, stored: Progress | None) -> Progress:
+        """Begin in the database. What a crash leaves behind in between is removed by the next attempt."""
+        source, writer = self._source, self._writer
+        _, signals = waiting(self._place, stored.signals if stored else 0)
+        progress = Progress("beginning", source.identity(), signals=signals)
+        writer.commit(progress)
+        progress.position = Position(source.begin())
+        writer.go_on_at(progress.position)
+        progress.identity = source.identity()
+        tables = source.tables()
+        progress.tables = [str(table.name) for table in tables]
+        if self._config.snapshot == "never" or self._config.outbox is not None:
+            source.end_snapshot()
+            progress.phase = "streaming"
+        else:
+            progress.phase = "snapshot"
+            progress.pending = {
+                str(table.name): Pending(
+                    where=self._tables.of(self._config.snapshot_where, table.name)
+                )
+                for table in tables
+            }
+        writer.commit(progress)
+        return progress
+
+    # The snapshot at the beginning
+
+    def _snapshot(self, progress: Progress) -> None:
+        """Read every table as it was at the beginning, part by part, each with the progress behind it."""
+        source, writer = self._source, self._writer
+        tables = source.tables()
+        for table in tables:
+            pending = progress.pending.get(str(table.name))
+            if pending is None:
+                continue
+            for rows, cursor in source.snapshot(table):
+                pending.rows += writer.write_rows(rows)
+                pending.cursor = cursor
+                writer.commit(progress)
+                self._report(progress, "snapshot")
+                if self._place.stopped.is_set():
+                    return
+            del progress.pending[str(table.name)]
+        source.end_snapshot()
+        progress.phase = "done" if self._config.snapshot == "only" else "streaming"
+        writer.commit(progress)
+
+    def _wait(self) -> None:
+        self._place.report(
+            FeedStatus(
+                state="waiting",
+                text="the snapshot is complete, and 'snapshot: only' asks for no more",
+            )
+        )
+        self._place.stopped.wait()
+
+    # The stream
+
+    def _stream(self, progress: Progress) -> None:
+        place, source, writer = self._place, self._source, self._writer
+        self._known = {str(table.name): table for table in source.tables()}
+        self._take_added(progress)
+        assert progress.position is not None
+        source.start(progress.position)
+        self._signals = Signals(place, progress.signals)
+        committed = progress.position
+        last_commit_s = place.clock.monotonic_s()
+        interval_s = self._config.heartbeat.total_seconds()
+        try:
+            while not place.stopped.is_set():
+                source.poll(writer, _POLL_S)
+                is_changed = self._advance_chunk(progress)
+                now_s = place.clock.monotonic_s()
+                is_due = now_s - last_commit_s >= interval_s and writer.position != committed
+                if writer.has_records or is_changed or is_due:
+                    progress.position = writer.position
+                    writer.commit(progress)
+                    committed, last_commit_s = progress.position, now_s
+                    source.confirm(committed)
+                    self.has_streamed = True
+                self._every_so_often(progress, now_s)
+        finally:
+            self._signals.close()
+
+    def _every_so_often(self, progress: Progress, now_s: float) -> None:
+        if now_s >= self._next_signals_s:
+            self._next_signals_s = now_s + _SIGNALS_S
+            self._take_signals(progress)
+        if now_s >= self._next_report_s:
+            self._next_report_s = now_s + _REPORT_S
+            self._report(progress, "snapshot" if progress.pending else "running")
+        if now_s >= self._next_heartbeat_s:
+            self._next_heartbeat_s = now_s + min(self._config.heartbeat.total_seconds(), 4.0)
+            self._source.heartbeat()
+            self._take_added(progress)
+            self.has_streamed = True
+
+    # Tables in chunks, while changes stream in
+
+    def _take_added(self, progress: Progress) -> None:
+        """Begin with tables that were made or chosen since."""
+        added = self._source.added(progress.tables)
+        for table in added:
+            self._known[str(table.name)] = table
+            progress.tables.append(str(table.name))
+            if self._config.snapshot != "never" and self._config.outbox is None and table.has_key:
+                where = self._tables.of(self._config.snapshot_where, table.name)
+                progress.pending[str(table.name)] = Pending(where=where)
+
+    def _take_signals(self, progress: Progress) -> None:
+        assert self._signals is not None
+        requests, offset = self._signals.new()
+        for request in requests:
+            self._ask_for(progress, request)
+        progress.signals = offset
+
+    def _ask_for(self, progress: Progress, request: SnapshotRequest) -> None:
+        chosen = [
+            name
+            for name, table in self._known_tables().items()
+            if not request.tables or table.name in Tables(request.tables).chosen([table.name])
+        ]
+        for name in chosen:
+            if not self._known[name].has_key:
+                continue
+            where = request.where or self._tables.of(
+                self._config.snapshot_where, self._known[name].name
+            )
+            progress.pending[name] = Pending(where=where)
+            if self._chunk_table == name:  # begin again
+                self._chunk, self._chunk_table = None, ""
+                self._writer.forget_held()
+
+    def _known_tables(self) -> dict[str, SourceTable]:
+        if not self._known:
+            self._known = {str(table.name): table for table in self._source.tables()}
+        return self._known
+
+    def _advance_chunk(self, progress: Progress) -> bool:
+        """Read the next rows, or write those that were read once the stream has come to where they were.
+
+        Returns:
+            Whether the progress changed.
+        """
+        if self._chunk is None:
+            if progress.pending:
+                self._read_chunk(progress)
+            return False
+        if not self._source.has_reached(self._chunk.until):
+            return False
+        name = self._chunk_table
+        pending = progress.pending[name]
+        pending.rows += self._writer.release()
+        pending.cursor = self._chunk.cursor
+        if self._chunk.cursor is None:
+            del progress.pending[name]
+        self._chunk, self._chunk_table = None, ""
+        return True
+
+    def _read_chunk(self, progress: Progress) -> None:
+        name, pending = next(iter(progress.pending.items()))
+        table = self._known.get(name)
+        if table is None:  # dropped, or not chosen any more
+            del progress.pending[name]
+            return
+        self._chunk = self._source.chunk(
+            table, pending.cursor, self._config.snapshot_rows, pending.where
+        )
+        self._chunk_table = name
+        self._writer.hold(self._chunk.rows)
+
+    # What others see
+
+    def _report(self, progress: Progress, state: FeedState) -> None:
+        figures = dict(self._source.figures())
+        figures["changes"] = self._writer.changes
+        figures["snapshot_tables_left"] = len(progress.pending)
+        figures["snapshot_rows"] = sum(one.rows for one in progress.pending.values())
+        self._place.report(FeedStatus(state=state, text=self._text(progress), figures=figures))
+
+    def _text(self, progress: Progress) -> str:
+        if not progress.pending:
+            return ""
+        name, pending = next(iter(progress.pending.items()))
+        left: Sequence[str] = list(progress.pending)
+        return f"{pending.rows:,} rows of {name} read, {len(left)} tables left"

@@ -1,0 +1,31 @@
+"""What goes wrong between headrace and a database, by what helps."""
+
+from headrace.runtime.errors import HeadraceError, RetriableError
+
+
+class DatabaseUnavailableError(RetriableError):
+    """The database does not answer, or its slot is still in use: the feed waits and tries again."""
+
+
+class CaptureError(HeadraceError):
+    """The capture cannot go on before somebody has done something; the message says what.
+
+    Args:
+        code: names the reason for programs, such as `slot_missing`.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class ChangesLostError(CaptureError):
+    """The database no longer has changes that were not captured. A new snapshot is the way on.
+
+    Args:
+        tables: the tables that this is about; none named are all.
+    """
+
+    def __init__(self, code: str, message: str, tables: tuple[str, ...] = ()) -> None:
+        super().__init__(code, message)
+        self.tables = tables
