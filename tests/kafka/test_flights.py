@@ -168,7 +168,7 @@ def test_a_flow_over_a_year_of_flights_gives_the_answer_of_a_database(
     flights = sorted(read_flights(folder), key=departure_ms)
     weather = list(read_weather(folder))
     names = [topics.create(name) for name in ("flights", "airlines", "weather", "hourly")]
-    topics.send(names[1], ((row["carrier"], row, 0) for row in read_airlines(folder)))
+    topics.send(names[1], ((row["carrier"], row, 1) for row in read_airlines(folder)))
     topics.send(names[2], ((str(row["origin"]), row, hour_ms(row)) for row in weather))
     hourly = ((f"{row['origin']}|{hour_ms(row)}", row, hour_ms(row)) for row in weather)
     topics.send(names[3], hourly)
