@@ -1,0 +1,125 @@
+"""URLs with `${...}` in them: what a record puts into one can change neither its host nor its structure."""
+
+import re
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from typing import Any, Final
+from urllib.parse import quote, urlsplit
+
+from headrace.runtime.errors import RecordError
+from headrace.runtime.expression import Template
+from headrace.runtime.expression.scan import end_of_embedded
+
+_FIXED: Final = frozenset({"env", "secret", "secrets", "flow"})
+_AUTHORITY_END: Final = re.compile(r"[/?#]")
+
+
+class UrlTemplate:
+    """The text of a URL, cut at its `${...}`.
+
+    An expression at the very beginning gives the beginning of the URL as it is, such as `${env.API}/orders`. All others
+    are percent-encoded, so that `/`, `?` and `&` in a record stay what they are: data.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        """As the document has it, which messages may show: it holds no value."""
+        self._pieces = list(_pieces(text))
+
+    def arguments(self, prefix: str = "url") -> dict[str, Template]:
+        """What must be computed of a record, for `of`."""
+        return {
+            f"{prefix}_{number}": piece
+            for number, piece in enumerate(self._pieces)
+            if isinstance(piece, Template)
+        }
+
+    def of(self, arguments: Mapping[str, Any], prefix: str = "url") -> str:
+        """The URL for the values of `arguments`.
+
+        Raises:
+            RecordError: an expression gave no text and no number, or the URL is none.
+        """
+        text = "".join(
+            piece
+            if isinstance(piece, str)
+            else _spelled(arguments[f"{prefix}_{number}"], is_beginning=number == 0)
+            for number, piece in enumerate(self._pieces)
+        )
+        check_url(text)
+        return text
+
+    @property
+    def is_host_fixed(self) -> bool:
+        """Whether the host is the same for all records."""
+        for number, piece in enumerate(self._pieces):
+            if isinstance(piece, Template):
+                if not piece.reads <= _FIXED:
+                    return False
+            elif _AUTHORITY_END.search(piece.partition("://")[2] if number == 0 else piece):
+                return True
+        return True
+
+
+def _pieces(text: str) -> Iterator[str | Template]:
+    literal, at = "", 0
+    while at < len(text):
+        if text.startswith("$${", at):
+            literal += "${"
+            at += 3
+        elif text.startswith("${", at):
+            if literal:
+                yield literal
+            literal = ""
+            end = end_of_embedded(text, at + 2)
+            yield Template.parse(text[at : end + 1])
+            at = end + 1
+        else:
+            literal += text[at]
+            at += 1
+    if literal:
+        yield literal
+
+
+def _spelled(value: Any, *, is_beginning: bool) -> str:
+    if isinstance(value, bool):
+        value = "true" if value else "false"
+    if not isinstance(value, str | int | float):
+        kind = "null" if value is None else type(value).__name__
+        raise RecordError(f"url: an expression in it gave {kind}; text or a number is needed")
+    if is_beginning:
+        return str(value)
+    encoded = quote(str(value), safe="")
+    if encoded in (".", ".."):
+        # A step of a path that goes up; percent-encoding does not help, since "." stays what it is.
+        raise RecordError("url: an expression in it gave '.' or '..', which is no name in a path")
+    return encoded
+
+
+def check_url(url: str) -> None:
+    """Accept what a request can be sent to.
+
+    Raises:
+        RecordError: it is no such URL.
+    """
+    try:
+        parts = urlsplit(url)
+        is_whole = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_whole = False
+    if not is_whole or any(c <= " " or c == "\x7f" for c in url):
+        raise RecordError("url: must be an absolute URL such as https://api.example.com/orders")
+
+
+def origin_of(url: str) -> str:
+    """Scheme, host and port: what a circuit breaker and messages call it."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    host = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}"
+
+
+def is_allowed(url: str, hosts: list[str]) -> bool:
+    """Whether a list of hosts, in which `*` stands for anything, has the host of this URL."""
+    host = (urlsplit(url).hostname or "").lower()
+    return any(fnmatchcase(host, pattern.lower()) for pattern in hosts)
