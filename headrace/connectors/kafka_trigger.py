@@ -9,6 +9,7 @@ import re2
 from pydantic import Field, field_validator
 
 from headrace.runtime.contracts.action import ActionConfig, Format, Source, Start, TriggerAction
+from headrace.runtime.contracts.format import INLINED, load_format
 from headrace.runtime.duration import parse_duration
 from headrace.runtime.expression import Expression
 
@@ -24,7 +25,10 @@ class KafkaTriggerConfig(ActionConfig):
     pattern: str | None = Field(
         None, description="a regular expression over whole topic names, in place of `topics`"
     )
-    format: Format = Field("json", description="how values are decoded: json, text or bytes")
+    format: Format = Field(
+        "json",
+        description="how values are decoded: json, text, bytes, or another of docs/formats.md",
+    )
     key: Expression | None = Field(None, description="replaces the key of every run")
     timestamp: Expression | None = Field(
         None, description="the event time, in ms since 1970 UTC; otherwise the record's"
@@ -33,8 +37,9 @@ class KafkaTriggerConfig(ActionConfig):
         "earliest",
         description="where a new group begins: earliest, latest, a time (ISO 8601 or ms), or how far back, as in -1h",
     )
-    tombstones: Literal["pass", "skip"] = Field(
-        "pass", description="records without a value: pass them on as null, or skip them"
+    tombstones: Literal["pass", "skip"] | None = Field(
+        None,
+        description="records without a value: pass them on as null, or skip them; debezium skips them, other formats pass them",
     )
     on_data_loss: Literal["fail", "continue"] = Field(
         "fail",
@@ -88,12 +93,16 @@ class KafkaTrigger(TriggerAction):
             topics=config.topics,
             pattern=config.pattern,
             value_format=config.format,
-            tombstones=config.tombstones,
+            tombstones=config.tombstones or _tombstones(config.format),
             start=parse_start(config.start),
             on_data_loss=config.on_data_loss,
             key=config.key,
             timestamp=config.timestamp,
         )
+
+
+def _tombstones(value_format: str) -> Literal["pass", "skip"]:
+    return "pass" if value_format in INLINED else load_format(value_format).tombstones
 
 
 def parse_start(value: Start | str) -> Start:

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from headrace.runtime.contracts.action import ActionConfig, Code, Format, InlineAction, Sink
+from headrace.runtime.contracts.action import ActionConfig, Code, InlineAction, Sink, WriteFormat
 from headrace.runtime.expression import Expression, Template
 
 Compression = Literal["none", "gzip", "snappy", "lz4", "zstd"]
@@ -31,7 +31,10 @@ class PublishConfig(ActionConfig):
         None,
         description="event time in ms since 1970 UTC; `now` for the time of writing; otherwise the run's",
     )
-    format: Format = Field("json", description="how the value is written: json, text or bytes")
+    format: WriteFormat = Field(
+        "json",
+        description="how the value is written: json, text, bytes, or another of docs/formats.md",
+    )
     compression: Compression | None = Field(
         None, description="of the whole flow's producer: none, gzip, snappy, lz4 or zstd"
     )

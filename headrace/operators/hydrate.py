@@ -41,7 +41,8 @@ class HydrateConfig(ActionConfig):
         description="with `table`: every worker holds all of the table, so that records are not moved to its partitions",
     )
     format: Format = Field(
-        "json", description="with `table`: how its values are decoded: json, text or bytes"
+        "json",
+        description="with `table`: how its values are decoded: json, text, bytes, or another of docs/formats.md",
     )
     as_of: bool = Field(
         False, description="with `table`: use the row that was valid at the record's event time"
@@ -107,9 +108,9 @@ class Hydrate(Action):
             yield "history: keeps replaced rows for `as_of: true`, which is not set"
         if config.as_of and config.is_global:
             yield "as_of: a global table has only its current rows; leave `global` out"
-        if config.format != "json" and (config.merge or config.select):
+        if config.format in ("text", "bytes") and (config.merge or config.select):
             field = "merge" if config.merge else "select"
-            yield f"{field}: needs rows with fields, which there are only with format: json"
+            yield f"{field}: needs rows with fields, which there are none with format: {config.format}"
         if config.is_global:
             why = "but the key of a global table is looked up inside the stage"
             yield from names_beyond("key", config.key, ROW_NAMES, why)

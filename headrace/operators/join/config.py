@@ -28,7 +28,10 @@ class Table(ActionConfig):
         alias="global",
         description="every worker holds all of the table: it needs no equal partitions, and memory and disk for all of it",
     )
-    format: Format = Field("json", description="how values are decoded: json, text or bytes")
+    format: Format = Field(
+        "json",
+        description="how values are decoded: json, text, bytes, or another of docs/formats.md",
+    )
 
 
 class Within(ActionConfig):

@@ -7,7 +7,8 @@ from functools import cached_property
 from types import CodeType
 from typing import Literal
 
-from headrace.runtime.contracts.action import Format, Source
+from headrace.runtime.contracts.action import Source
+from headrace.runtime.contracts.format import FormatUse
 from headrace.runtime.graph import Graph, Node
 from headrace.runtime.plan import Via
 
@@ -59,8 +60,13 @@ class Entry:
         return self.node.action.source()  # type: ignore[attr-defined, no-any-return] # a trigger has one
 
     @property
-    def value_format(self) -> Format:
+    def value_format(self) -> str:
         return self.source.value_format
+
+    @property
+    def format_use(self) -> FormatUse:
+        """How values are decoded, where that is not inlined."""
+        return FormatUse(self.value_format, "row" if self.via == "table" else "event")
 
 
 @dataclass(frozen=True)
@@ -102,8 +108,8 @@ class Module:
 
     `function` is the name of the function that takes a list of messages. `constants` are the objects that the source
     names, `outputs` the publishing stages in the order of their counters, `handlers` the stage functions that receive
-    errors, `schemas` the constants that are JSON Schemas to check records against, `spelled` the user's words for
-    generated variables, `env` and `secrets` the variables that hold their values.
+    errors, `schemas` the constants that are JSON Schemas to check records against, `formats` the functions that decode and
+    encode values, `spelled` the user's words for generated variables, `env` and `secrets` the variables that hold their values.
 
     A module that `is_timed` has a function `bind`, which takes a task and returns the functions of the module for it, by name;
     the one called `function` also takes the clock of its input. `results_of` is the keyed stage behind which the module begins.
@@ -121,6 +127,7 @@ class Module:
     handlers: Mapping[tuple[str, str, str], StageFunction] = field(default_factory=dict)
     routes: tuple[tuple[str, str, str], ...] = ()
     schemas: frozenset[str] = frozenset()
+    formats: Mapping[str, FormatUse] = field(default_factory=dict)
     is_timed: bool = False
     results_of: str | None = None
 

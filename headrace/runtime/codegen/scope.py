@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from headrace.runtime.contracts.action import Format
-
 
 @dataclass(frozen=True)
 class Scope:
@@ -23,7 +21,7 @@ class Scope:
     is_shared: bool = False
     is_object: bool = False
     raw: str | None = None
-    raw_format: Format = "json"
+    raw_format: str = "json"
     key: str | None = None
     is_key_set: bool = False
     headers: str | None = None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.runtime.codegen.module import Entry, LinePlace
 from headrace.runtime.codegen.scope import Scope
-from headrace.runtime.contracts.action import Format
+from headrace.runtime.contracts.format import INLINED, FormatUse
 from headrace.runtime.expression import Expression, Template
 from headrace.runtime.graph import Node
 from headrace.runtime.graph.mentions import paths_of
@@ -212,7 +212,7 @@ class StageCode:
         topic: str,
         *,
         is_topic_constant: bool,
-        value_format: Format,
+        value_format: str,
         key: str | None = None,
         headers: Sequence[tuple[str, str]] = (),
         partition: str | None = None,
@@ -246,7 +246,12 @@ class StageCode:
             if value is None
             else replace(self.scope, event=value, raw=None, is_object=False)
         )
-        self.send(topic, encoded(scope, value_format), given)
+        if value_format in INLINED:
+            written_value = encoded(scope, value_format)
+        else:
+            encode_value = self.writer.format_function(FormatUse(value_format, "write"))
+            written_value = f"{encode_value}({scope.event}, {topic})"
+        self.send(topic, written_value, given)
         self.line(f"counts[{len(self.writer.outputs)}] += 1")
         self.writer.outputs.append((self.entry.graph.flow.name, self.node.name))
 
@@ -273,8 +278,8 @@ class StageCode:
             self.line(f"produce_later{call}")
 
 
-def encoded(scope: Scope, value_format: Format) -> str:
-    """Source of the bytes to write: those that were read, while the event is still what they said."""
+def encoded(scope: Scope, value_format: str) -> str:
+    """Source of the bytes of an inlined format to write: those that were read, while the event is still what they said."""
     if scope.raw and scope.raw_format == value_format:
         return scope.raw
     if value_format != "json":

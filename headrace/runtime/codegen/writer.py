@@ -9,6 +9,13 @@ from headrace.runtime.codegen.module import Entry, LinePlace, Module, StageFunct
 from headrace.runtime.codegen.scope import Scope
 from headrace.runtime.codegen.stage import StageCode
 from headrace.runtime.contracts.action import TABLE, InlineAction
+from headrace.runtime.contracts.format import (
+    INLINED,
+    SKIPPED,
+    FormatUse,
+    format_name,
+    load_format,
+)
 from headrace.runtime.graph import Node
 
 FAILED = "except Exception as error:"
@@ -57,6 +64,7 @@ class Writer:
         self.unwritten: list[tuple[Entry, Node]] = []
         self.place: LinePlace | None = None
         self.schemas: set[str] = set()
+        self.formats: dict[str, FormatUse] = {}
         self.bound: dict[str, str] = {}
         self.outer = 0
         self.count = 0
@@ -99,6 +107,7 @@ class Writer:
             handlers=handlers,
             routes=tuple(self.routes),
             schemas=frozenset(self.schemas),
+            formats=self.formats,
             is_timed=first.is_timed,
             results_of=first.node.name if first.via == "results" else None,
         )
@@ -179,6 +188,15 @@ class Writer:
         self.constants[name] = value
         return name
 
+    def format_function(self, use: FormatUse) -> str:
+        """The name of a function that decodes or encodes values; it is made with the program."""
+        for name, known in self.formats.items():
+            if known == use:
+                return name
+        name = self.variable(f"{use.way}_{format_name(use.format)}".replace("-", "_"))
+        self.formats[name] = use
+        return name
+
     # ---- the loop
 
     def _decode(self) -> None:
@@ -189,11 +207,7 @@ class Writer:
             with self.attempt():
                 with self.at(place):
                     self._read_value(source.tombstones == "skip")
-                if source.tombstones == "skip":
-                    with self.block("if value is not None:"):
-                        self._enter(first)
-                else:
-                    self._enter(first)
+                self._enter_unless_skipped(first)
             return
         with self.block("try:"), self.at(place):
             self._read_value(all(entry.source.tombstones == "skip" for entry in self.entries))
@@ -204,11 +218,17 @@ class Writer:
         with self.block("else:"):
             for entry in self.entries:
                 with self.attempt():
-                    if entry.source.tombstones == "skip":
-                        with self.block("if value is not None:"):
-                            self._enter(entry)
-                    else:
-                        self._enter(entry)
+                    self._enter_unless_skipped(entry)
+
+    def _enter_unless_skipped(self, entry: Entry) -> None:
+        conditions = ["value is not None"] if entry.source.tombstones == "skip" else []
+        if entry.value_format not in INLINED and load_format(entry.value_format).skips:
+            conditions.append(f"event is not {self.constant(SKIPPED, 'SKIPPED')}")
+        if not conditions:
+            self._enter(entry)
+            return
+        with self.block(f"if {' and '.join(conditions)}:"):
+            self._enter(entry)
 
     def _read_value(self, skips_tombstones: bool) -> None:
         first = self.entries[0]
@@ -222,7 +242,7 @@ class Writer:
             self.line("event = decode_link(message)")
             return
         decoded = {"json": "loads(value)", "text": "decode_text(value)", "bytes": "value"}
-        how = decoded[first.value_format]
+        how = decoded.get(first.value_format) or f"{self.format_function(first.format_use)}(value)"
         if skips_tombstones or how == "value":
             self.line(
                 f"event = {how} if value is not None else None"

@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
+from headrace.runtime.contracts.format import Format, WriteFormat
 from headrace.runtime.expression import Expression, Template
 
 if TYPE_CHECKING:
     from headrace.runtime.contracts.feed import Feed
 
-Format = Literal["json", "text", "bytes"]
+__all__ = ["Format", "WriteFormat"]
 
 
 class ActionConfig(BaseModel):

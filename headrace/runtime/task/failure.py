@@ -9,6 +9,7 @@ import orjson
 
 from headrace.runtime.codegen import LinePlace, Module
 from headrace.runtime.contracts.broker import Message
+from headrace.runtime.contracts.format import INLINED, load_format
 from headrace.runtime.expression import explain
 
 WRITES_JSON = re.compile(r"= (?:None if \w+ is None else )?dumps\(\w+\)(?:  # .*)?$")
@@ -110,7 +111,13 @@ def _line(traceback: TracebackType, module: Module) -> str:
 
 def _undecodable(error: Exception, message: Message, place: LinePlace) -> str:
     wanted = place.entry.value_format
-    what = wanted.upper() if wanted == "json" else "text"
+    what = (
+        load_format(wanted).summary()
+        if wanted not in INLINED
+        else "JSON"
+        if wanted == "json"
+        else "text"
+    )
     is_json = isinstance(error, orjson.JSONDecodeError)
     reason = error.msg if isinstance(error, orjson.JSONDecodeError) else str(error)
     at = f" at character {error.pos}" if is_json and hasattr(error, "pos") else ""

@@ -16,6 +16,7 @@ from headrace.runtime.errors import RecordError
 from headrace.runtime.expression import FUNCTIONS
 from headrace.runtime.plan import Plan, SubTopology
 from headrace.runtime.task.failures import Failures
+from headrace.runtime.task.formats import Formats
 from headrace.runtime.task.input_schema import compile_schema
 from headrace.runtime.task.records import RECORD_FUNCTIONS, sender_headers
 from headrace.runtime.task.task import Task
@@ -86,8 +87,10 @@ class Program:
         clock: Clock,
         values: Values,
         topics: Topics,
+        formats: Formats | None = None,
         visited: Callable[[str, str, str], None] | None = None,
     ) -> None:
+        self._formats = formats or Formats(clock=clock)
         self._timed: dict[tuple[str, int], list[Entry]] = {}
         self._entries: list[Entry] = []
         for plan in plans:
@@ -276,6 +279,7 @@ class Program:
             **RECORD_FUNCTIONS,
             **FUNCTIONS,
             **module.constants,
+            **{name: self._formats.function(use) for name, use in module.formats.items()},
             **{f"check_{name}": compile_schema(module.constants[name]) for name in module.schemas},
             **{name: self._values.env(key) for key, name in module.env.items()},
             **{name: self._values.secret(key) for key, name in module.secrets.items()},

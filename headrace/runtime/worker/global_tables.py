@@ -5,19 +5,21 @@ from typing import Any
 
 import orjson
 
-from headrace.runtime.contracts.action import Format, TableSource
+from headrace.runtime.contracts.action import TableSource
 from headrace.runtime.contracts.broker import Admin, Message, Reader, TopicPartition
+from headrace.runtime.contracts.format import INLINED, SKIPPED, FormatUse, load_format
 from headrace.runtime.contracts.store import Store
-from headrace.runtime.errors import DataLossError
+from headrace.runtime.errors import DataLossError, HeadraceError
 from headrace.runtime.plan import Plan
 from headrace.runtime.state.layout import OFFSET, end_of
+from headrace.runtime.task.formats import Formats
 from headrace.runtime.task.records import decode_text
 
 ROWS = b"g"
 POSITION = b"mg"
 READ_MAX = 10_000
 CACHE_MAX = 50_000
-DECODE: Mapping[Format, Callable[[bytes], Any]] = {
+DECODE: Mapping[str, Callable[[bytes], Any]] = {
     "json": orjson.loads,
     "text": decode_text,
     "bytes": bytes,
@@ -39,7 +41,9 @@ class GlobalTables:
         admin: Admin,
         partitions: Mapping[str, int],
         new_reader: Callable[[], Reader],
+        formats: Formats | None = None,
     ) -> None:
+        self._decoders = formats or Formats()
         self._tables: dict[tuple[str, str], TableSource] = {}
         for plan in plans:
             for node in plan.graph.nodes:
@@ -47,8 +51,8 @@ class GlobalTables:
                 if table is not None and table.is_global:
                     self._tables[plan.name, node.name] = table
         self._store = store
-        self._cache: dict[tuple[str, Format, bytes], Any] = {}
-        self._formats: dict[str, set[Format]] = {}
+        self._cache: dict[tuple[str, str, bytes], Any] = {}
+        self._formats: dict[str, set[str]] = {}
         for source in self._tables.values():
             self._formats.setdefault(source.topic, set()).add(source.value_format)
         self._read_to: dict[TopicPartition, int] = {}
@@ -119,12 +123,26 @@ class GlobalTables:
             key = message.key()
             if key is None:
                 continue  # a row without a key cannot be looked up
-            puts[_row_key(message.topic(), key)] = message.value()
+            value = message.value()
+            if value is not None and self._is_no_row(message.topic(), value):
+                continue
+            puts[_row_key(message.topic(), key)] = value
             for value_format in self._formats[message.topic()]:
                 self._cache.pop((message.topic(), value_format, key), None)
         entries = [(row, value) for row, value in puts.items() if value is not None]
         entries += [(_position_key(place), OFFSET.pack(at)) for place, at in news.items()]
         self._store.write(entries, [row for row, value in puts.items() if value is None])
+
+    def _is_no_row(self, topic: str, value: bytes) -> bool:
+        """Whether a record says nothing of a row to anybody who reads the topic."""
+        formats = self._formats[topic]
+        if any(one in INLINED or not load_format(one).skips for one in formats):
+            return False
+        try:
+            decoders = [self._decoders.function(FormatUse(one, "row")) for one in formats]
+            return all(decode(value) is SKIPPED for decode in decoders)
+        except HeadraceError:
+            return False  # whoever looks it up is told
 
     def lookup(self, flow: str, stage: str, key: bytes) -> Any:
         """The row of this key in a stage's table, or None; not to be changed."""
@@ -133,11 +151,16 @@ class GlobalTables:
         if place in self._cache:
             return self._cache[place]
         data = self._store.get(_row_key(table.topic, key))
-        row = None if data is None else DECODE[table.value_format](data)
+        row = None if data is None else self._decoded(table.value_format, data)
         if len(self._cache) >= CACHE_MAX:
             self._cache.clear()
         self._cache[place] = row
         return row
+
+    def _decoded(self, value_format: str, data: bytes) -> Any:
+        decode = DECODE.get(value_format) or self._decoders.function(FormatUse(value_format, "row"))
+        row = decode(data)
+        return None if row is SKIPPED else row
 
     def close(self) -> None:
         """Stop reading. May be called again."""

@@ -25,6 +25,7 @@ from headrace.runtime.plan import Plan
 from headrace.runtime.settings import WorkerSettings
 from headrace.runtime.state.progress import RestoreProgress
 from headrace.runtime.task.commit import Step
+from headrace.runtime.task.formats import Formats
 from headrace.runtime.task.stage import NEVER
 from headrace.runtime.worker.batch_size import BatchSize
 from headrace.runtime.worker.expiry import ExpiryWatch
@@ -117,6 +118,7 @@ class Member:
             address=address,
             topics=topics,
             store=self._store,
+            formats=Formats(dict(settings), clock),
             listener=self,
             reached=reached,
             visited=visited,

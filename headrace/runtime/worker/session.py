@@ -21,6 +21,7 @@ from headrace.runtime.plan import Plan
 from headrace.runtime.settings import WorkerSettings
 from headrace.runtime.state.restore import Restorer
 from headrace.runtime.task.commit import Commit, NoState, Step
+from headrace.runtime.task.formats import Formats
 from headrace.runtime.task.program import Program
 from headrace.runtime.worker.client_ids import client_id
 from headrace.runtime.worker.global_tables import GlobalTables
@@ -53,6 +54,7 @@ class Session:
         address: str | None,
         topics: TopicsInUse,
         store: MemberStore,
+        formats: Formats,
         listener: RebalanceListener,
         reached: Callable[[Step], None],
         visited: Callable[[str, str, str], None] | None,
@@ -85,6 +87,7 @@ class Session:
                 clock=clock,
                 values=values,
                 topics=OutputTopics(admin, topics, settings, clock),
+                formats=formats,
                 visited=visited,
             )
             for topic in topics.described:
@@ -104,7 +107,9 @@ class Session:
             self.producer.close()
             raise
         self.tasks = (
-            self._make_tasks(plans, settings, broker, admin, clock, name, address, topics, store)
+            self._make_tasks(
+                plans, settings, broker, admin, clock, name, address, topics, store, formats
+            )
             if any(plan.is_stateful for plan in plans)
             else None
         )
@@ -130,6 +135,7 @@ class Session:
         address: str | None,
         topics: TopicsInUse,
         store: MemberStore,
+        formats: Formats,
     ) -> Tasks:
         opened = store.open()
         reader_id = f"{plans[0].group}.{name}.restore"
@@ -139,6 +145,7 @@ class Session:
             admin,
             topics.partitions,
             lambda: broker.reader(f"{plans[0].group}.{name}.tables", settings.client),
+            formats,
         )
         return Tasks(
             plans,
