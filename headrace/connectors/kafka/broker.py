@@ -7,7 +7,7 @@ from headrace.connectors.kafka.admin import KafkaAdmin
 from headrace.connectors.kafka.client_settings import check_client_settings
 from headrace.connectors.kafka.consumer import KafkaConsumer
 from headrace.connectors.kafka.consumer_settings import ProtocolChoice
-from headrace.connectors.kafka.errors import reaction
+from headrace.connectors.kafka.errors import is_too_large, reaction
 from headrace.connectors.kafka.producer import KafkaProducer
 from headrace.connectors.kafka.reader import KafkaReader
 from headrace.runtime.contracts.broker import ConsumerSettings, ProducerSettings, Reaction
@@ -49,5 +49,8 @@ class KafkaBroker:
         check_client_settings(client)
         return KafkaReader(self._brokers, {**self._client, **client}, client_id)
 
-    def reaction(self, error: BaseException) -> Reaction | None:
+    def reaction(self, error: object) -> Reaction | None:
         return reaction(error)
+
+    def is_too_large(self, error: object) -> bool:
+        return is_too_large(error)

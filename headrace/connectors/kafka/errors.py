@@ -97,6 +97,8 @@ _RECORD_REFUSED = frozenset(
     }
 )
 
+_TOO_LARGE = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE})
+
 
 def kafka_error(exception: KafkaException) -> KafkaError:
     """The error inside an exception of the client."""
@@ -150,11 +152,17 @@ def transaction_failure(error: KafkaError, doing: str, detail: str = "") -> Head
     return TransactionError(f"could not {doing}: {reason}")
 
 
-def reaction(error: BaseException) -> Reaction | None:
+def is_too_large(error: object) -> bool:
+    """See `contracts.broker.Broker.is_too_large`."""
+    inner = kafka_error(error) if isinstance(error, KafkaException) else error
+    return isinstance(inner, KafkaError) and inner.code() in _TOO_LARGE
+
+
+def reaction(error: object) -> Reaction | None:
     """See `contracts.broker.Broker.reaction`."""
-    if not isinstance(error, KafkaException):
+    inner = kafka_error(error) if isinstance(error, KafkaException) else error
+    if not isinstance(inner, KafkaError):
         return None
-    inner = kafka_error(error)
     code = inner.code()
     if code in _RECORD_REFUSED:
         return Reaction.RECORD

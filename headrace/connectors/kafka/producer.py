@@ -36,7 +36,7 @@ class KafkaProducer:
 
     `produce` and `poll` are the client's bound methods: a call from generated code goes straight
     into C. Whoever keeps them after `close` keeps the client alive. Delivery reports of records that arrived stop in C as well
-    (`delivery.report.only.error`).
+    (`delivery.report.only.error`), unless the settings ask for them.
     """
 
     def __init__(self, brokers: str, client: Mapping[str, str], settings: ProducerSettings) -> None:
@@ -204,7 +204,7 @@ def producer_configuration(
         "client.id": settings.client_id,
         "enable.idempotence": True,
         "message.max.bytes": settings.message_bytes_max,
-        "delivery.report.only.error": True,
+        "delivery.report.only.error": not settings.reports_deliveries,
     }
     if settings.transactional_id is not None:
         configuration |= {

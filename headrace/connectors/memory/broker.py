@@ -52,8 +52,11 @@ class MemoryBroker:
     ) -> MemoryReader:
         return MemoryReader(self._cluster, client_id)
 
-    def reaction(self, error: BaseException) -> Reaction | None:
+    def reaction(self, error: object) -> Reaction | None:
         return error.reaction if isinstance(error, RefusedError) else None
+
+    def is_too_large(self, error: object) -> bool:
+        return isinstance(error, RefusedError) and error.is_too_large
 
     def stop(self) -> None:
         """Answer nobody until `start`: what waits for an answer raises BrokerUnavailableError.

@@ -27,13 +27,16 @@ from headrace.runtime.contracts.broker import (
 from headrace.runtime.errors import ClosedError, FencedError, TransactionError
 from headrace.runtime.partitioning import partition_of
 
+_TOO_LARGE = "it is larger than the topic's max.message.bytes"
+
 
 class RefusedError(Exception):
-    """A record that `produce` does not take; `reaction` is what that asks for."""
+    """A record that `produce` or the broker does not take; `reaction` is what that asks for."""
 
-    def __init__(self, message: str, reaction: Reaction) -> None:
+    def __init__(self, message: str, reaction: Reaction, *, is_too_large: bool = False) -> None:
         super().__init__(message)
         self.reaction = reaction
+        self.is_too_large = is_too_large
 
 
 class MemoryProducer:
@@ -74,6 +77,7 @@ class MemoryProducer:
                 f"a record of {size} bytes for '{topic}' is larger than the limit of "
                 f"{self._settings.message_bytes_max}",
                 Reaction.RECORD,
+                is_too_large=True,
             )
         with self._cluster.changed:
             self._check_may_produce()
@@ -160,7 +164,7 @@ class MemoryProducer:
         if topic.is_compacted and key is None:
             return "a compacted topic takes no record without a key"
         if (len(key) if key else 0) + (len(value) if value else 0) > topic.message_bytes_max:
-            return f"it is larger than the topic's max.message.bytes of {topic.message_bytes_max}"
+            return f"{_TOO_LARGE} of {topic.message_bytes_max}"
         if self._cluster.topics.get(topic.name) is not topic:
             return f"partition {log.name} does not exist any more"
         failing = self._cluster.deliveries_to_fail
@@ -176,7 +180,9 @@ class MemoryProducer:
             self._failure = f"a record for {log.name} was not accepted: {reason}"
         self._must_abort = self._transactional_id is not None
         if on_delivery is not None:
-            error = RefusedError(reason, Reaction.RECORD)
+            error = RefusedError(
+                reason, Reaction.RECORD, is_too_large=reason.startswith(_TOO_LARGE)
+            )
             refused = MemoryMessage(*log.name, -1, None, None, None, CREATE_TIME, -1)
             self._reports.append(lambda: on_delivery(error, refused))
 

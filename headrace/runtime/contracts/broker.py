@@ -336,6 +336,7 @@ class ProducerSettings:
     message_bytes_max: int = 1_000_000  # larger records are refused by `produce`
     batch_bytes_max: int = 1_000_000  # smallest limit of the topics written to
     compression: str = "lz4"
+    reports_deliveries: bool = False  # `on_delivery` is told of records that arrived, too
     client: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -347,5 +348,8 @@ class Broker(Protocol):
     def producer(self, settings: ProducerSettings) -> Producer: ...
     def reader(self, client_id: str, client: Mapping[str, str]) -> Reader: ...
 
-    def reaction(self, error: BaseException) -> Reaction | None:
-        """What an exception out of `produce` asks for; None when it does not come from the client."""
+    def reaction(self, error: object) -> Reaction | None:
+        """What an exception out of `produce`, or the error of a delivery, asks for; None when it is not the client's."""
+
+    def is_too_large(self, error: object) -> bool:
+        """Whether such an error says that a record is larger than the client sends, or its topic takes."""

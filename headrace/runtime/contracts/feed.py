@@ -53,6 +53,8 @@ class FeedPlace:
     clock: Clock
     stopped: Event
     report: Callable[[FeedStatus], None]
+    group: str = ""
+    """The flow's consumer group; empty where it is `<prefix>.<flow>`."""
 
     def producer(self, *, is_transactional: bool = True) -> Producer:
         """A producer; a transactional one fences the feed's predecessor by `init_transactions`. For the caller to close."""
@@ -99,6 +101,16 @@ class Exclusive(Feed):
         """
 
 
+@dataclass(frozen=True, kw_only=True)
+class SampleRequest:
+    """A request that a route takes. `path` is that of the route."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
 class Route(Feed):
     """A feed that answers HTTP requests, on every worker that has the setting `http`."""
 
@@ -112,3 +124,18 @@ class Route(Feed):
 
         It may have a coroutine function `close`, which is called when the worker stops.
         """
+
+    def sample(
+        self,
+        settings: Mapping[str, Any],  # noqa: ARG002 # for those who can
+        clock: Clock,  # noqa: ARG002
+        *,
+        body: bytes | None = None,  # noqa: ARG002
+        content_type: str | None = None,  # noqa: ARG002
+    ) -> SampleRequest | None:
+        """A request signed with the route's own secrets, to try it out; None where there is nothing to try.
+
+        Raises:
+            SettingsError: it cannot be signed here.
+        """
+        return None
