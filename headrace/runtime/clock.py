@@ -1,5 +1,6 @@
 """The only module that reads the time."""
 
+import asyncio
 import time
 from threading import Condition
 from typing import Protocol
@@ -29,6 +30,15 @@ class SystemClock:
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
+
+
+async def pause(clock: Clock, seconds: float) -> None:
+    """`Clock.sleep` in an event loop, which goes on with other things meanwhile."""
+    if isinstance(clock, SystemClock):
+        await asyncio.sleep(seconds)
+    else:
+        clock.sleep(seconds)
+        await asyncio.sleep(0)
 
 
 class ManualClock:

@@ -10,6 +10,7 @@ from headrace.runtime.codegen.scope import Scope
 from headrace.runtime.codegen.stage import NOTHING, StageCode, encoded
 from headrace.runtime.contracts.action import Fold, KeyedAction
 from headrace.runtime.expression import Expression
+from headrace.runtime.graph.calling import Calling
 
 if TYPE_CHECKING:
     from headrace.runtime.codegen.writer import Writer
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 def takes_senders(action: KeyedAction) -> bool:
     """Whether it matters to an action which stage sent a record; to accumulators it does not."""
-    if action.fold() is not None:
+    if isinstance(action, Calling) or action.fold() is not None:
         return False
     return action.sends or action.inputs[1] != 1
 
@@ -95,6 +96,9 @@ def _headers(code: StageCode, action: KeyedAction | None, sender: str) -> str:
 
 def write_keyed(code: StageCode, action: KeyedAction, sender: str) -> None:
     """Write the call of a keyed stage, or the lines of its accumulators; `sender` is Python source."""
+    if code.node.calling is not None:
+        _write_call(code, code.node.calling)
+        return
     fold = action.fold()
     if fold is not None:
         _write_fold(code, fold)
@@ -109,6 +113,25 @@ def write_keyed(code: StageCode, action: KeyedAction, sender: str) -> None:
     pairs = ", ".join(f"{known_name!r}: {known.get(known_name, NOTHING)}" for known_name in names)
     given = f", {{{pairs}}}" if pairs else ""
     code.line(f"{on_record}(message, {code.event}, {key}, {timestamp}, {sender}, {is_own}{given})")
+
+
+def _write_call(code: StageCode, calling: Calling) -> None:
+    """Write the line that lets a record wait for its call, with what the call needs of it."""
+    name = code.node.name
+    on_record = code.writer.of_task(f"task.stage({name!r}).on_record", "call")
+    timestamp = code.timestamp()
+    key = f"key_bytes({code.scope.key})" if code.scope.is_key_set else code.scope.message_key
+    is_own = not (code.scope.is_key_set or code.scope.is_timestamp_set)
+    arguments = ", ".join(
+        f"{argument!r}: {code.expression(part)}"
+        for argument, part in calling.action.arguments().items()
+    )
+    known = code.scope.results
+    pairs = ", ".join(f"{one!r}: {known.get(one, NOTHING)}" for one in _given(code.entry, name))
+    given = f", {{{pairs}}}" if pairs else ""
+    code.line(
+        f"{on_record}(message, {code.event}, {key}, {timestamp}, {is_own}, {{{arguments}}}{given})"
+    )
 
 
 def _given(entry: Entry, stage: str) -> list[str]:
@@ -193,6 +216,12 @@ def write_results(writer: Writer, entry: Entry) -> None:
             code = StageCode(writer, entry, node, plain)
             with writer.at(code.place):
                 code.produce(repr(action.late_topic), is_topic_constant=True, value_format="json")
+    if node.calling is not None:
+        header = "def refused(message, event, error, given=NOTHING):"
+        place = StageCode(writer, entry, node, plain).place
+        with writer.block(header), writer.attempt(), writer.at(place):
+            writer.line("raise error")
+        return
     place = StageCode(writer, entry, node, replace(plain, event="")).place
     header = "def guarded(message, call, key, *arguments):"
     with writer.block(header), writer.attempt(), writer.at(place):

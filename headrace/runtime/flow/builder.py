@@ -11,7 +11,17 @@ from headrace.runtime.flow.places import Path, Places
 from headrace.runtime.flow.plain import plain
 
 _POLICIES: Final = frozenset(
-    {"on_error", "retry", "timeout", "buffer", "compensate", "link", "renamed_from"}
+    {
+        "on_error",
+        "retry",
+        "timeout",
+        "buffer",
+        "breaker",
+        "rate_limit",
+        "compensate",
+        "link",
+        "renamed_from",
+    }
 )
 """Keyword arguments of an action's method that belong to the stage, not to its configuration."""
 
@@ -58,8 +68,8 @@ class Builder:
 
     Any action is a method that adds a stage without inputs, which is a trigger or waits for
     `Handle.to`: `orders.kafka("orders in", topics=["orders"])`. Keyword arguments are fields of
-    the action, but `on_error`, `retry`, `timeout`, `buffer`, `compensate`, `link` and `renamed_from`
-    belong to the stage; fields of an action that have one of these names, or that Python cannot write,
+    the action, but `on_error`, `retry`, `timeout`, `buffer`, `breaker`, `rate_limit`, `compensate`, `link` and
+    `renamed_from` belong to the stage; fields of an action that have one of these names, or that Python cannot write,
     go into `config={...}`.
     """
 

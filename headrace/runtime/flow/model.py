@@ -95,6 +95,29 @@ Backoff = Annotated[
 ]
 
 
+IN_PLACE_MAX = timedelta(seconds=5)
+
+
+class Breaker(Part):
+    """When a stage stops calling a target that fails, and how it finds out that it is well again."""
+
+    failures: Annotated[StrictInt, Field(ge=1, le=100_000)] = 5
+    """So many failures in a row that are the target's (temporary ones) open the circuit: nothing is called any more."""
+    pause: Duration = timedelta(seconds=10)
+    """How long the circuit stays open before probes are let through. Records wait meanwhile."""
+    probes: Annotated[StrictInt, Field(ge=1, le=100)] = 1
+    """So many calls in a row must succeed to close it again; a failing one opens it anew."""
+
+
+class Rate(Part):
+    """How many records a stage calls out for in so much time, in each worker process."""
+
+    limit: Annotated[StrictInt, Field(ge=1, le=10_000_000)]
+    """So many records ..."""
+    per: Duration = timedelta(seconds=1)
+    """... in so much time, evenly; as many at once after a pause."""
+
+
 class Retry(Part):
     """How often, and after which pauses, a stage tries a record again before `on_error` decides."""
 
@@ -104,7 +127,23 @@ class Retry(Part):
     """The pause before each further attempt: one duration, a list of durations (the last one
     repeats), or a mapping with `initial`, `multiplier`, `jitter` and `cap` for pauses that grow."""
     retry_if: Name | None = None
-    """An expression over `error`; a failure for which it is false is not tried again."""
+    """An expression over `error` (`type`, `message`, `status`, `is_temporary`); a failure for which it is false is
+    not tried again. Without it temporary failures are: no answer, overload, a lock."""
+    wait: Literal["in_place", "deferred"] | None = None
+    """Where a record waits between attempts: `in_place`, with what comes behind it, or `deferred` to a durable timer, so
+    that other keys go on. Without it, in place where all pauses together take no more than five seconds."""
+
+    @property
+    def is_deferred(self) -> bool:
+        """Whether a record waits with a durable timer."""
+        if self.wait is not None:
+            return self.wait == "deferred"
+        total = timedelta()
+        for failures in range(1, self.attempts):
+            total += self.pause(failures, 0.5)
+            if total > IN_PLACE_MAX:
+                return True
+        return False
 
     def pause(self, failures: int, chance: float) -> timedelta:
         """The pause after this many failures (from 1); `chance` is a random number in [0, 1)."""
@@ -132,6 +171,10 @@ class Policies(Part):
     (stops the flow), or the name of a stage that receives the error."""
     buffer: Annotated[StrictInt, Field(ge=1)] | None = None
     """How many records may be in flight; when it is full the inputs are paused, never dropped."""
+    breaker: Breaker | None = None
+    """When to stop calling a target that fails."""
+    rate_limit: Rate | None = None
+    """How often to call at most."""
 
 
 def _as_list(value: Any) -> Any:
@@ -252,4 +295,6 @@ class Flow(Part):
             timeout=chosen("timeout"),
             on_error=chosen("on_error") or DEAD_LETTER,
             buffer=chosen("buffer"),
+            breaker=chosen("breaker"),
+            rate_limit=chosen("rate_limit"),
         )

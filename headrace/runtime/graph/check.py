@@ -8,8 +8,11 @@ from pydantic import ValidationError
 from headrace.runtime.actions import installed_actions, load_action
 from headrace.runtime.contracts.action import Action, KeyedAction, TriggerAction
 from headrace.runtime.contracts.call import BatchAction
+from headrace.runtime.duration import format_duration
 from headrace.runtime.errors import FlowError, HeadraceError, Problem
+from headrace.runtime.expression import ExpressionError
 from headrace.runtime.flow import Flow, Stage, describe_validation, did_you_mean, load_flows
+from headrace.runtime.graph.calling import TIMEOUT_MAX, Calling, RetryIf
 from headrace.runtime.graph.config_paths import parts_of, path_to
 from headrace.runtime.graph.mentions import paths_of
 from headrace.runtime.graph.model import Graph, Node
@@ -17,7 +20,9 @@ from headrace.runtime.graph.names import unknown_names
 from headrace.runtime.graph.order import find_cycle, reachable, topological_order
 
 POLICIES = ("dead_letter", "skip", "fail")
-UNSUPPORTED = ("retry", "timeout", "buffer", "compensate")
+UNSUPPORTED = ("compensate",)
+CALLS = ("retry", "timeout", "breaker", "rate_limit", "buffer")
+"""Policies of stages that call the outside."""
 
 
 def check_flows(flows: Sequence[Flow]) -> list[Graph]:
@@ -207,18 +212,50 @@ class _Check:
             field = text.partition(":")[0]
             path = (field,) if field in kind.Config.model_fields else ()
             self.problem(i, f" ({stage.action}): {text}", "config", *path)
-        if isinstance(action, BatchAction):
-            self.problem(
-                i,
-                f": action '{stage.action}' works on batches, which this version of the engine does not run yet",
-                "action",
-            )
+        self._calling(i, stage, action)
         if stage.out and action.is_terminal:
             self.problem(
                 i,
                 f" sends to {_quoted(stage.out)}, but '{stage.action}' never forwards a record",
                 "out",
             )
+
+    def _calling(self, i: int, stage: Stage, action: Action) -> None:
+        """Policies of calls belong to stages that call, and must be of use there."""
+        if not isinstance(action, BatchAction):
+            for key in CALLS:
+                if getattr(stage, key) is not None:
+                    self.problem(
+                        i,
+                        f": '{key}' is for stages that call something outside; '{stage.action}' computes its result from"
+                        " the record alone, so that another try gives the same; remove it",
+                        key,
+                    )
+            return
+        for name, template in action.settings().items():
+            known = template.reads - {"env", "secret"}
+            if known:
+                self.problem(
+                    i,
+                    f" ({stage.action}): {name}: is needed before any record is read, so that it can mention"
+                    f" env and secret only, found {_quoted(sorted(known))}",
+                    "config",
+                    name,
+                )
+        policies = self.flow.policies(stage)
+        if policies.timeout is not None and policies.timeout > TIMEOUT_MAX:
+            self.problem(
+                i,
+                f": timeout: must not be longer than {format_duration(TIMEOUT_MAX)}, found {format_duration(policies.timeout)}:"
+                " a worker that waits for so long is put out of its group",
+                "timeout",
+            )
+        retry_if = policies.retry.retry_if if policies.retry is not None else None
+        if retry_if is not None:
+            try:
+                RetryIf(retry_if)
+            except ExpressionError as error:
+                self.problem(i, f": retry.retry_if: {error}", "retry", "retry_if")
 
     def _targets(self, i: int, stage: Stage) -> None:
         for number, target in enumerate(stage.out):
@@ -251,7 +288,14 @@ class _Check:
             policy = "dead_letter"
         handler = policy if policy not in POLICIES and policy != stage.name else None
         return Node(
-            i, stage, action, tuple(dict.fromkeys(stage.out)), action.outputs(), policy, handler
+            i,
+            stage,
+            action,
+            tuple(dict.fromkeys(stage.out)),
+            action.outputs(),
+            policy,
+            handler,
+            Calling(action, self.flow.policies(stage)) if isinstance(action, BatchAction) else None,
         )
 
     def _is_at_or_behind(self, start: str, stage: str) -> bool:

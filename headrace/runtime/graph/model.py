@@ -6,6 +6,7 @@ from functools import cached_property
 
 from headrace.runtime.contracts.action import Action, KeyedAction, TriggerAction
 from headrace.runtime.flow import Flow, Stage
+from headrace.runtime.graph.calling import Calling
 from headrace.runtime.graph.mentions import is_earlier, paths_of
 
 
@@ -14,7 +15,7 @@ class Node:
     """One stage with its action and where its records go.
 
     `out` are the stages that get every output, `routes` those that the action chooses among, `handler` the
-    stage that receives errors; `on_error` is the effective policy.
+    stage that receives errors; `on_error` is the effective policy. `calling` is there where the action calls the outside.
     """
 
     index: int
@@ -24,6 +25,7 @@ class Node:
     routes: tuple[str, ...]
     on_error: str
     handler: str | None = None
+    calling: Calling | None = field(default=None, compare=False)
 
     @property
     def name(self) -> str:
@@ -41,7 +43,7 @@ class Node:
     @property
     def keyed(self) -> KeyedAction | None:
         """The action, where it keeps state."""
-        return self.action if isinstance(self.action, KeyedAction) else None
+        return self.action if isinstance(self.action, KeyedAction) else self.calling
 
     def repartitions(self, sender: str) -> bool:
         """Whether what `sender` sends must be brought together by a key first."""

@@ -262,6 +262,7 @@ class Member:
         if self._dirty_since_s is None:
             self._dirty_since_s = self._clock.monotonic_s()
         tasks.work()
+        tasks.drain()
         self._session.producer.poll(0)
 
     @property

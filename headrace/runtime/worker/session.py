@@ -20,6 +20,7 @@ from headrace.runtime.errors import HeadraceError
 from headrace.runtime.plan import Plan
 from headrace.runtime.settings import WorkerSettings
 from headrace.runtime.state.restore import Restorer
+from headrace.runtime.task.calls import Calls
 from headrace.runtime.task.commit import Commit, NoState, Step
 from headrace.runtime.task.formats import Formats
 from headrace.runtime.task.program import Program
@@ -28,6 +29,7 @@ from headrace.runtime.worker.global_tables import GlobalTables
 from headrace.runtime.worker.member_store import MemberStore
 from headrace.runtime.worker.output_topics import OutputTopics, limited_produce
 from headrace.runtime.worker.purge import LinkPurge
+from headrace.runtime.worker.task_calls import TaskCalls
 from headrace.runtime.worker.tasks import Tasks
 from headrace.runtime.worker.topics import TopicsInUse
 
@@ -108,7 +110,7 @@ class Session:
             raise
         self.tasks = (
             self._make_tasks(
-                plans, settings, broker, admin, clock, name, address, topics, store, formats
+                plans, settings, broker, admin, clock, values, name, address, topics, store, formats
             )
             if any(plan.is_stateful for plan in plans)
             else None
@@ -131,6 +133,7 @@ class Session:
         broker: Broker,
         admin: Admin,
         clock: Clock,
+        values: Values,
         name: str,
         address: str | None,
         topics: TopicsInUse,
@@ -168,6 +171,10 @@ class Session:
             tables=tables,
             me=client_id(plans[0].group, name, address),
             copies=settings.standby,
+            calls=TaskCalls(
+                Calls(plans, clock=clock, values=values, name=f"headrace {plans[0].group} calls"),
+                self.program,
+            ),
         )
 
     def process(self, messages: Sequence[Message]) -> None:
@@ -178,6 +185,7 @@ class Session:
         for partition, batch in self.tasks.batches(messages):
             self.program.run(batch)
             self.tasks.run(partition, batch)
+        self.tasks.drain()
 
     def begin(self) -> None:
         """Begin a transaction unless one is open."""

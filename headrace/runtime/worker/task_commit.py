@@ -14,6 +14,7 @@ from headrace.runtime.task.task import Task
 from headrace.runtime.worker.markers import Markers
 from headrace.runtime.worker.migrations import Migrations
 from headrace.runtime.worker.standing import TaskId
+from headrace.runtime.worker.task_calls import TaskCalls
 from headrace.runtime.worker.task_states import TaskStates
 
 logger = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ class TaskCommit:
         migrations: Migrations,
         ready: Callable[[], Iterable[Task]],
         proof_s: float,
+        calls: TaskCalls,
     ) -> None:
         self._states = states
         self._program = program
@@ -55,6 +57,7 @@ class TaskCommit:
         self._migrations = migrations
         self._ready = ready
         self._proof_s = proof_s
+        self._calls = calls
         self._touched: dict[TaskId, Task] = {}
         self._unnoted: set[TopicPartition] = set()
         self._flush_s = 0.0
@@ -85,6 +88,8 @@ class TaskCommit:
         for task in list(self._touched.values()):
             self._program.enter(task)
             task.before_commit()
+        for task in self._calls.drain(self._ready()):
+            self.touch(task)
         self._markers.write(self._touched.values())
 
     def write_changelog(self) -> None:
@@ -129,6 +134,7 @@ class TaskCommit:
                 self._late[task.flow, stage.node.name] += stage.counted_late()
         self._touched = {}
         self._markers.committed()
+        self._calls.committed()
         waiting = sum(stage.waiting for task in self._ready() for stage in task.stages)
         if waiting > WAITING_MAX or self._clock.monotonic_s() >= self._flush_s:
             self.flush()

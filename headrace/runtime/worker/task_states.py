@@ -4,18 +4,20 @@ import logging
 from collections.abc import Iterable, Mapping
 
 from headrace.runtime.clock import Clock
-from headrace.runtime.contracts.action import KeyedAction
 from headrace.runtime.contracts.broker import TopicPartition
 from headrace.runtime.contracts.store import Store
+from headrace.runtime.graph import Node
 from headrace.runtime.plan import Plan, PlannedStore
 from headrace.runtime.state.layout import region_of, store_number
 from headrace.runtime.state.restore import Replica
+from headrace.runtime.task.call_stage import CallStage
 from headrace.runtime.task.fold_stage import FoldStage
 from headrace.runtime.task.keyed_stage import SHAPE, KeyedStage
 from headrace.runtime.task.program import Program
 from headrace.runtime.task.stage import TaskStage
 from headrace.runtime.task.task import Task, delay_of
 from headrace.runtime.worker.global_tables import GlobalTables
+from headrace.runtime.worker.task_calls import TaskCalls
 
 logger = logging.getLogger(__name__)
 
@@ -31,12 +33,14 @@ class TaskStates:
         program: Program,
         clock: Clock,
         tables: GlobalTables,
+        calls: TaskCalls,
     ) -> None:
         self._plans = plans
         self._store = store
         self._program = program
         self._clock = clock
         self._tables = tables
+        self._calls = calls
 
     def stores(self, task: Task) -> list[PlannedStore]:
         """The stores of a task's stages, in the order of the stages."""
@@ -98,10 +102,11 @@ class TaskStates:
 
     def _stage(self, plan: Plan, task: Task, store: PlannedStore) -> TaskStage:
         node = plan.graph.by_name[store.stage]
-        assert isinstance(node.action, KeyedAction)
         region = self.region(TopicPartition(store.changelog, task.partition))
-        stage: FoldStage | KeyedStage
-        if node.action.fold() is not None:
+        stage: FoldStage | KeyedStage | CallStage
+        if node.calling is not None:
+            stage = self._call_stage(plan, task, node, region)
+        elif node.keyed is not None and node.keyed.fold() is not None:
             stage = FoldStage(task, node, store=self._store, region=region, clock=self._clock)
         else:
             topic = plan.link_topics.get(node.name, "")
@@ -117,4 +122,16 @@ class TaskStates:
         known = stage.state.get(SHAPE)
         stage.shape = dict(store.shape)
         assert known is None or known == store.shape, f"{store.changelog} has {known}"
+        return stage
+
+    def _call_stage(self, plan: Plan, task: Task, node: Node, region: bytes) -> CallStage:
+        stage = CallStage(
+            task,
+            node,
+            store=self._store,
+            region=region,
+            clock=self._clock,
+            calls=self._calls.stage(plan.name, node.name),
+            drain=lambda: self._calls.drain_stage(stage),
+        )
         return stage

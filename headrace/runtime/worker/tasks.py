@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import groupby
 
 from headrace.runtime.clock import Clock
 from headrace.runtime.contracts.broker import (
@@ -22,11 +21,13 @@ from headrace.runtime.task.program import Program
 from headrace.runtime.task.stage import NEVER
 from headrace.runtime.task.task import Task
 from headrace.runtime.worker.alignment import HELD_MAX, Alignment
+from headrace.runtime.worker.by_partition import by_partition
 from headrace.runtime.worker.global_tables import GlobalTables
 from headrace.runtime.worker.markers import Markers
 from headrace.runtime.worker.migrations import Migrations
 from headrace.runtime.worker.standbys import Standbys
 from headrace.runtime.worker.standing import Standing, TaskId
+from headrace.runtime.worker.task_calls import TaskCalls
 from headrace.runtime.worker.task_commit import TaskCommit
 from headrace.runtime.worker.task_states import TaskStates
 from headrace.runtime.worker.topics import TopicsInUse
@@ -60,6 +61,7 @@ class Tasks:
         tables: GlobalTables,
         me: str,
         copies: int,
+        calls: TaskCalls,
     ) -> None:
         self._plans = {plan.name: plan for plan in plans if plan.is_stateful}
         self._program = program
@@ -71,8 +73,9 @@ class Tasks:
         self._topics = topics
         self._idle_ms = idle_ms
         self._tables = tables
+        self.calls = calls
         self._states = TaskStates(
-            self._plans, store=store, program=program, clock=clock, tables=tables
+            self._plans, store=store, program=program, clock=clock, tables=tables, calls=calls
         )
         self._markers = Markers(self._plans.values(), topics.partitions, self._write_marker)
         self._migrations = Migrations(store)
@@ -87,6 +90,7 @@ class Tasks:
             migrations=self._migrations,
             ready=self._ready,
             proof_s=proof_s,
+            calls=calls,
         )
         self._standbys = Standbys(
             list(self._plans.values()),
@@ -343,7 +347,7 @@ class Tasks:
                 self._consumer.pause([partition])
             elif held < HELD_MAX // 2 and partition in self._ahead:
                 self._ahead.discard(partition)
-                if partition not in self.paused():
+                if partition not in self.paused() and partition not in self.calls.paused:
                     self._consumer.resume([partition])
 
     def can_release(self) -> bool:
@@ -385,6 +389,16 @@ class Tasks:
             self.commit.touch(task)
             self._program.enter(task)
             task.run(partition, messages)
+
+    def drain(self) -> None:
+        """Make the calls that records wait for; pause the inputs of tasks in which too many wait to be tried again."""
+        for task in self.calls.drain(self._ready()):
+            self.commit.touch(task)
+        pause, resume = self.calls.full(self._ready())
+        if pause:
+            self._consumer.pause(pause)
+        if resume:
+            self._consumer.resume((resume & self._assigned) - self.paused() - self._ahead)
 
     def hold_back(
         self, messages: Sequence[Message]
@@ -467,7 +481,7 @@ class Tasks:
         for alignment in self._alignments.values():
             alignment.clear()
         if self._ahead:
-            self._consumer.resume(self._ahead - self.paused())
+            self._consumer.resume(self._ahead - self.paused() - self.calls.paused)
             self._ahead = set()
 
     def close(self) -> None:
@@ -475,19 +489,4 @@ class Tasks:
         self._standbys.close()
         self._restorer.close()
         self._tables.close()
-
-
-def by_partition(messages: Sequence[Message]) -> dict[TopicPartition, list[Message]]:
-    """Messages by their partition, in their order; some 60 ns each, since those of a partition come side by side."""
-    found: dict[TopicPartition, list[Message]] = {}
-    if not messages:
-        return found
-    kind = type(messages[0])
-    for topic, of_topic in groupby(messages, kind.topic):
-        for number, batch in groupby(of_topic, kind.partition):
-            partition = TopicPartition(topic, number)
-            if partition in found:
-                found[partition].extend(batch)
-            else:
-                found[partition] = list(batch)
-    return found
+        self.calls.close()

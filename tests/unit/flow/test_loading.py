@@ -113,7 +113,7 @@ def test_a_wrong_flow_is_told_in_plain_words(text: str, problem: str) -> None:
         ("retry: {backoff: [1s, x]}", "'retry.backoff[1]': 'x' is not a duration; write it"),
         ("retry: {backoff: true}", "'retry.backoff' must be a duration, a list of durations,"),
         ("retry: {backoff: {initial: 1s, jitter: 2}}", "'retry.backoff.jitter' must be at most 1"),
-        ("props: {}", "unknown key 'props'; known keys are action, buffer, compensate, config"),
+        ("props: {}", "unknown key 'props'; known keys are action, breaker, buffer, compensate"),
         ("on-error: skip", "unknown key 'on-error'; did you mean 'on_error'?"),
     ],
 )
