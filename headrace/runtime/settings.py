@@ -30,6 +30,7 @@ from headrace.runtime.flow import describe_validation
 from headrace.runtime.flow.places import Places
 from headrace.runtime.flow.reading import format_of, read_bytes, read_documents
 from headrace.runtime.flow.suggestion import found
+from headrace.runtime.limit import LimitText
 
 VALUE = re.compile(r"\$\{(env|secret)\.([A-Za-z_][A-Za-z0-9_-]*)\}")
 
@@ -79,6 +80,9 @@ class WorkerSettings(BaseModel):
     """What the store of one group keeps of its files in memory, in MiB. More helps when the keys in use do not fit."""
     standby: Annotated[int, Field(ge=0, le=10)] = 0
     """How many other workers keep an up-to-date copy of each task's state, to take over without restoring it."""
+    dead_letter_limit: LimitText | None = None
+    """How many dead letters a flow may write in so much time, in each worker process, such as `100/1m`. One more stops the
+    worker with exit code 6, and says which stage failed and why. Off by default."""
     idle_after: Annotated[Duration, Field(gt=timedelta(0), le=timedelta(hours=24))] = timedelta(
         seconds=10
     )

@@ -17,12 +17,15 @@ from headrace.runtime.errors import (
     StoreCorruptError,
     TransactionError,
 )
+from headrace.runtime.limit import Limit
+from headrace.runtime.task.dead_letter_limit import DeadLetterLimit
 from headrace.runtime.task.failure import Failure, explained, generated_frame
 from headrace.runtime.task.log_limit import LogLimit
 from headrace.runtime.task.records import (
     BYTES,
     CROSSING,
     RUN,
+    SENDER,
     TRIGGER,
     decode_key,
     header,
@@ -49,6 +52,7 @@ class Failures:
         produce: Callable[..., None],
         dead_letter_topics: Mapping[str, str],
         secrets: Collection[str],
+        dead_letter_limit: Limit | None = None,
     ) -> None:
         self.counts: Counter[tuple[str, str, str]] = Counter()
         self.bound: Mapping[str, Mapping[str, Any]] = {}
@@ -61,6 +65,7 @@ class Failures:
         self._modules: dict[str, Module] = {}
         self._namespaces: dict[str, Mapping[str, Any]] = {}
         self._log = LogLimit(clock)
+        self._limit = DeadLetterLimit(dead_letter_limit, clock)
 
     def add(self, module: Module, namespace: Mapping[str, Any]) -> None:
         """Make a module's failures known by the file name of its frames."""
@@ -173,6 +178,7 @@ class Failures:
     def _dead_letter(self, failure: Failure) -> None:
         topic = self._dead_letter_topics[failure.flow]
         message = failure.message
+        self._limit.count(failure)
         self._log.warning(
             (failure.flow, failure.stage),
             f"flow '{failure.flow}': stage '{failure.stage}' failed on {failure.where}: {failure.text};"
@@ -217,7 +223,7 @@ class Failures:
 
     def _carried(self, message: Message) -> Headers:
         """What a record of a link topic needs besides to be processed again."""
-        return [p for p in message.headers() or () if p[0] in (CROSSING, TRIGGER, BYTES)]
+        return [p for p in message.headers() or () if p[0] in (CROSSING, TRIGGER, BYTES, SENDER)]
 
 
 def _text_of(value: bytes | None) -> str | None:

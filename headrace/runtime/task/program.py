@@ -14,6 +14,7 @@ from headrace.runtime.contracts.broker import Broker, Message, Producer, TopicPa
 from headrace.runtime.environment import Values
 from headrace.runtime.errors import RecordError
 from headrace.runtime.expression import FUNCTIONS
+from headrace.runtime.limit import Limit
 from headrace.runtime.plan import Plan, SubTopology
 from headrace.runtime.task.failures import Failures
 from headrace.runtime.task.formats import Formats
@@ -89,6 +90,7 @@ class Program:
         topics: Topics,
         formats: Formats | None = None,
         visited: Callable[[str, str, str], None] | None = None,
+        dead_letter_limit: Limit | None = None,
     ) -> None:
         self._formats = formats or Formats(clock=clock)
         self._timed: dict[tuple[str, int], list[Entry]] = {}
@@ -118,6 +120,7 @@ class Program:
             produce=self.produce_later,
             dead_letter_topics={p.name: p.dead_letter_topic for p in plans if p.dead_letter_topic},
             secrets=values.secret_values,
+            dead_letter_limit=dead_letter_limit,
         )
 
     def _add_entries(self, plan: Plan) -> None:

@@ -91,6 +91,7 @@ class Session:
                 topics=OutputTopics(admin, topics, settings, clock),
                 formats=formats,
                 visited=visited,
+                dead_letter_limit=settings.dead_letter_limit,
             )
             for topic in topics.described:
                 self.program.functions(topic)
