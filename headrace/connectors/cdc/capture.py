@@ -1,7 +1,5 @@
 """One attempt at capturing: from the stored progress until it is stopped or something fails."""
 
-from collections.abc import Sequence
-
 from headrace.connectors.cdc.config import CdcConfig
 from headrace.connectors.cdc.errors import ChangesLostError
 from headrace.connectors.cdc.progress import Pending, Progress
@@ -74,7 +72,7 @@ class Capture:
         if stored.phase == "done":
             return stored
         try:
-            self._source.verify(stored.identity, stored.position)
+            self._source.verify(stored.identity, stored.position, stored.tables)
         except ChangesLostError as lost:
             if not self._may_repair(stored, lost):
                 raise
@@ -106,7 +104,7 @@ class Capture:
         _, signals = waiting(self._place, stored.signals if stored else 0)
         progress = Progress("beginning", source.identity(), signals=signals)
         writer.commit(progress)
-        progress.position = Position(source.begin())
+        progress.position = Position(source.begin(again=stored is not None))
         writer.go_on_at(progress.position)
         progress.identity = source.identity()
         tables = source.tables()
@@ -135,7 +133,7 @@ class Capture:
             pending = progress.pending.get(str(table.name))
             if pending is None:
                 continue
-            for rows, cursor in source.snapshot(table):
+            for rows, cursor in source.snapshot(table, pending.where):
                 pending.rows += writer.write_rows(rows)
                 pending.cursor = cursor
                 writer.commit(progress)
@@ -173,7 +171,8 @@ class Capture:
                 source.poll(writer, _POLL_S)
                 is_changed = self._advance_chunk(progress)
                 now_s = place.clock.monotonic_s()
-                is_due = now_s - last_commit_s >= interval_s and writer.position != committed
+                is_time = writer.is_hurried or now_s - last_commit_s >= interval_s
+                is_due = is_time and writer.position != committed
                 if writer.has_records or is_changed or is_due:
                     progress.position = writer.position
                     writer.commit(progress)
@@ -193,7 +192,7 @@ class Capture:
             self._report(progress, "snapshot" if progress.pending else "running")
         if now_s >= self._next_heartbeat_s:
             self._next_heartbeat_s = now_s + min(self._config.heartbeat.total_seconds(), 4.0)
-            self._source.heartbeat()
+            self._source.heartbeat(progress.tables)
             self._take_added(progress)
             self.has_streamed = True
 
@@ -281,8 +280,9 @@ class Capture:
         self._place.report(FeedStatus(state=state, text=self._text(progress), figures=figures))
 
     def _text(self, progress: Progress) -> str:
-        if not progress.pending:
-            return ""
-        name, pending = next(iter(progress.pending.items()))
-        left: Sequence[str] = list(progress.pending)
-        return f"{pending.rows:,} rows of {name} read, {len(left)} tables left"
+        found = list(self._source.notes())
+        if progress.pending:
+            name, pending = next(iter(progress.pending.items()))
+            left = len(progress.pending)
+            found.append(f"{pending.rows:,} rows of {name} read, {left} tables left")
+        return "; ".join(found)

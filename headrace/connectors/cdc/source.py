@@ -66,6 +66,9 @@ class Changes(Protocol):
     def end(self, after: Mapping[str, Any]) -> None:
         """The transaction is over; also called alone, where the log holds nothing of interest up to `after`."""
 
+    def hurry(self) -> None:
+        """The database waits to hear how far we are: commit the position soon."""
+
 
 class SnapshotRow(NamedTuple):
     """A row of a snapshot as a record."""
@@ -130,17 +133,18 @@ class ChangeSource(Protocol):
     def identity(self) -> Mapping[str, Any]:
         """What tells this database, and the way it is captured, from others; stored with the position."""
 
-    def begin(self) -> Mapping[str, Any]:
-        """Begin to capture, from now on; what was left of an earlier beginning is removed.
+    def begin(self, *, again: bool) -> Mapping[str, Any]:
+        """Begin to capture, from now on.
 
-        Holds a consistent view of the tables at this point for `snapshot`.
+        Holds a consistent view of the tables at this point for `snapshot`. With `again`, what is left of an earlier beginning is
+        removed; otherwise what is there under our names is somebody else's.
 
         Returns:
             `Position.after` of the beginning.
         """
 
-    def verify(self, identity: Mapping[str, Any], position: Position) -> None:
-        """Make sure that the capture can go on at a position, and nothing was lost in between.
+    def verify(self, identity: Mapping[str, Any], position: Position, known: Sequence[str]) -> None:
+        """Make sure that the capture of the `known` tables can go on at a position, and nothing was lost in between.
 
         Raises:
             ChangesLostError: something was.
@@ -156,7 +160,9 @@ class ChangeSource(Protocol):
         Returns when every change behind what a `chunk` may see is going to be captured.
         """
 
-    def snapshot(self, table: SourceTable) -> Iterator[tuple[Sequence[SnapshotRow], Any]]:
+    def snapshot(
+        self, table: SourceTable, where: str | None
+    ) -> Iterator[tuple[Sequence[SnapshotRow], Any]]:
         """The rows of a table as `begin` has seen them, with the cursor behind each part. Only after `begin`."""
 
     def end_snapshot(self) -> None:
@@ -183,8 +189,8 @@ class ChangeSource(Protocol):
     def has_reached(self, until: Any) -> bool:
         """Whether the stream is past a point of a chunk."""
 
-    def heartbeat(self) -> None:
-        """Called so often as `heartbeat` says while streaming: run `heartbeat_sql`, look whether all is as it should be.
+    def heartbeat(self, known: Sequence[str]) -> None:
+        """Called every few seconds while streaming: run `heartbeat_sql`, look whether the `known` tables are still sent.
 
         Raises:
             CaptureError: it is not.
@@ -192,6 +198,9 @@ class ChangeSource(Protocol):
 
     def figures(self) -> Mapping[str, float]:
         """Numbers for metrics, such as `lag_bytes` and `log_bytes`. May ask the database."""
+
+    def notes(self) -> Sequence[str]:
+        """What people should know while all goes on, such as a table that was dropped. May ask the database."""
 
     def check(self) -> Sequence[Finding]:
         """Everything that `headrace cdc check` tells; called without `open`, raises nothing but programming errors."""

@@ -35,6 +35,7 @@ class Writer:
         self._partial = ""
         self._sent = 0
         self.is_full = False
+        self.is_hurried = False
         self.changes = 0  # of all committed and open transactions since the beginning
         self.last_timestamp_ms = 0  # of the last change
 
@@ -94,6 +95,9 @@ class Writer:
 
     def end(self, after: Mapping[str, Any]) -> None:
         self._after, self._partial, self._sent = after, "", 0
+
+    def hurry(self) -> None:
+        self.is_hurried = True
 
     # Rows of snapshots
 
@@ -178,7 +182,7 @@ class Writer:
             self._open()
         self._producer.produce(self._topic, progress.encoded(), KEY)
         self._producer.commit_transaction(_COMMIT_TIMEOUT_S)
-        self._is_open = self.is_full = False
+        self._is_open = self.is_full = self.is_hurried = False
         self._rows = self._bytes = 0
 
     def abort(self) -> None:

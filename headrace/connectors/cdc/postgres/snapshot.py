@@ -1,0 +1,93 @@
+"""Rows that are there already, read with COPY: a consistent view at the beginning, chunks while changes stream in."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from headrace.connectors.cdc.postgres.captured import Captured
+from headrace.connectors.cdc.postgres.catalog import CatalogTable
+from headrace.connectors.cdc.postgres.connection import Sql, literal, quoted
+from headrace.connectors.cdc.postgres.envelope import SnapshotEnvelope
+from headrace.connectors.cdc.postgres.layout import Layout
+from headrace.connectors.cdc.postgres.publication import Published
+from headrace.connectors.cdc.postgres.values import copied_values
+from headrace.connectors.cdc.source import SnapshotRow
+
+_COPIED_MAX = 200_000
+"""Rows of one statement of a keyed table: few enough that PostgreSQL walks along the key's index instead of sorting the table."""
+
+
+class TableReader:
+    """Reads one table in the order of its key, or as it comes where it has none."""
+
+    def __init__(
+        self,
+        captured: Captured,
+        table: CatalogTable,
+        published: Published,
+        where: str | None,
+        envelope: SnapshotEnvelope,
+    ) -> None:
+        self._table = table
+        self._layout: Layout = captured.layout(table, published.columns)
+        self._order = captured.order(table)
+        self._cursor_indexes = [self._layout.names.index(name) for name in self._order]
+        self._conditions = [f"({text})" for text in (published.condition, where) if text]
+        self._envelope = envelope
+
+    def all(self, sql: Sql, count: int) -> Iterator[tuple[Sequence[SnapshotRow], Any]]:
+        """Every row, at most `count` at a time, with the cursor behind them."""
+        if not self._order:
+            yield from self._parts(sql.copy(self._statement(None, None)), count)
+            return
+        cursor = None
+        while True:
+            limit = max(count, _COPIED_MAX)
+            seen = 0
+            for rows, cursor in self._parts(sql.copy(self._statement(cursor, limit)), count):  # noqa: B020 # goes on behind it
+                seen += len(rows)
+                yield rows, cursor
+            if seen < limit:
+                return
+
+    def some(self, sql: Sql, cursor: Any, count: int) -> tuple[list[SnapshotRow], Any]:
+        """At most `count` rows behind a cursor, and the cursor behind them, None at the end."""
+        rows: list[SnapshotRow] = []
+        for part, behind in self._parts(sql.copy(self._statement(cursor, count)), count):
+            rows += part
+            cursor = behind
+        return rows, cursor if len(rows) == count else None
+
+    def _statement(self, cursor: Any, limit: int | None) -> str:
+        columns = ", ".join(quoted(name) for name in self._layout.names)
+        order = ", ".join(quoted(name) for name in self._order)
+        conditions = list(self._conditions)
+        if cursor is not None:
+            values = ", ".join(literal(value) for value in cursor)
+            conditions.append(f"({order}) > ({values})")
+        statement = f"select {columns} from {quoted(*self._table.name)}"  # noqa: S608 # every name and value is quoted
+        if conditions:
+            statement += f" where {' and '.join(conditions)}"
+        if limit is not None:
+            statement += f" order by {order} limit {limit}"
+        return f"copy ({statement}) to stdout"
+
+    def _parts(
+        self, lines: Iterator[bytes], count: int
+    ) -> Iterator[tuple[Sequence[SnapshotRow], Any]]:
+        layout, topic = self._layout, self._layout.topic
+        json_of, row_of, key_of = layout.json_of, layout.row, layout.key_of
+        value_of, timestamp_ms = self._envelope.value, self._envelope.timestamp_ms
+        rows: list[SnapshotRow] = []
+        values: list[bytes | None] = []
+        for line in lines:
+            values = copied_values(line)
+            row = json_of(values)
+            rows.append(SnapshotRow(topic, key_of(row), value_of(row_of(row)), timestamp_ms))
+            if len(rows) >= count:
+                yield rows, self._cursor(values)
+                rows = []
+        if rows:
+            yield rows, self._cursor(values)
+
+    def _cursor(self, values: Sequence[bytes | None]) -> Any:
+        return [(values[i] or b"").decode() for i in self._cursor_indexes] or None
