@@ -27,7 +27,8 @@ DELIVERY: Final = "webhook-delivery"
 OWN_HEADERS: Final = (REQUEST_ID, RECEIVED_AT, SENDER, DELIVERY)
 NEVER_KEPT: Final = ("authorization", "proxy-authorization", "cookie")
 
-_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+")
+_PATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
+_TAKEN = ("state", "health", "metrics")
 _HEADER = re.compile(r"[a-z0-9!#$%&'+.^_`|~-]+\*?")
 _TOPIC_RULE = "a topic's name has 1 to 249 letters, digits, '.', '_' or '-'"
 
@@ -201,6 +202,8 @@ class WebhookConfig(ActionConfig):
     def _path(cls, value: str | None) -> str | None:
         if value is not None and not _PATH.fullmatch(value):
             raise ValueError("must be like /hooks/github: letters, digits, '.', '_', '~', '-'")
+        if value is not None and value.split("/")[1] in _TAKEN:
+            raise ValueError(f"{value} is where the worker tells about itself; choose another")
         return value
 
     @field_validator("start")
