@@ -21,6 +21,7 @@ from headrace.runtime.http.parameters import key_request, keys_request, target_o
 from headrace.runtime.http.peers import Peers
 from headrace.runtime.http.problems import ProblemError, passed_on, problem
 from headrace.runtime.http.queries import Queries
+from headrace.runtime.http.routes import Routes
 from headrace.runtime.worker.worker import Worker
 
 Result = TypeVar("Result")
@@ -46,7 +47,8 @@ class Application:
             Route("/state/{target:path}", self._state),
         ]
         handlers: dict[Any, Any] = {HTTPException: _http_problem, ProblemError: _problem}
-        self.asgi = Guard(Starlette(routes=routes, exception_handlers=handlers), token=token)
+        guarded = Guard(Starlette(routes=routes, exception_handlers=handlers), token=token)
+        self.asgi = Routes(worker, guarded)
 
     def close(self) -> None:
         """Let go of threads and connections."""

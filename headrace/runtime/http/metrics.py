@@ -31,7 +31,18 @@ METRICS: Mapping[str, tuple[str, str]] = {
     "headrace_restore_records_per_second": ("gauge", "Speed of restoring."),
     "headrace_restore_left_seconds": ("gauge", "When restoring will be over, where that is known."),
     "headrace_store_bytes": ("gauge", "About what the store occupies."),
+    "headrace_calls_total": ("counter", "Records that a stage has called the outside for."),
+    "headrace_call_failures_total": ("counter", "Calls that failed, tried again or not."),
+    "headrace_call_retries_total": ("counter", "Records that were left to be tried again."),
+    "headrace_call_seconds_total": ("counter", "Time that calls took; batches count once."),
+    "headrace_calls_in_flight": ("gauge", "Records that are being called for."),
+    "headrace_circuit_open": ("gauge", "1 while a target is not called, 0.5 while it is probed."),
+    "headrace_feed_state": ("gauge", "1 for the state that a trigger's feed is in here."),
+    "headrace_feed": ("gauge", "A figure of a trigger's feed, such as lag_bytes."),
 }
+
+
+OPEN = {"closed": 0, "half_open": 0.5, "open": 1}
 
 
 class Metrics:
@@ -81,9 +92,31 @@ def metrics(worker: Worker, stages: Iterable[Stage], clock: Clock) -> str:
         found.add("headrace_tasks", len(standing.ready), group=group, state="ready")
         found.add("headrace_tasks", len(standing.waiting), group=group, state="restoring")
         _add_restores(found, member)
+        _add_calls(found, member)
+    _add_feeds(found, worker)
     for stage in stages:
         _add_watermarks(found, stage, clock)
     return found.text()
+
+
+def _add_calls(found: Metrics, member: Member) -> None:
+    for (flow, stage), done in member.calls.items():
+        labels = {"flow": flow, "stage": stage}
+        found.add("headrace_calls_total", done.calls, **labels)
+        found.add("headrace_call_failures_total", done.failures, **labels)
+        found.add("headrace_call_retries_total", done.retries, **labels)
+        found.add("headrace_call_seconds_total", round(done.seconds, 6), **labels)
+        found.add("headrace_calls_in_flight", done.in_flight, **labels)
+        for target, state in done.circuits.items():
+            found.add("headrace_circuit_open", OPEN[state], **labels, target=target)
+
+
+def _add_feeds(found: Metrics, worker: Worker) -> None:
+    for (flow, stage), status in (worker.feeds.statuses if worker.feeds else {}).items():
+        labels = {"flow": flow, "stage": stage}
+        found.add("headrace_feed_state", 1, **labels, state=status.state)
+        for figure, number in status.figures.items():
+            found.add("headrace_feed", number, **labels, figure=figure)
 
 
 def _add_restores(found: Metrics, member: Member) -> None:

@@ -26,7 +26,40 @@ def overview(worker: Worker, stages: Iterable[Stage], peers: Peers, clock: Clock
         "worker": worker.http_address,
         "groups": [_group(member, peers) for member in worker.members],
         "stages": [_stage(stage, clock) for stage in stages],
+        "calls": [one for member in worker.members for one in _calls(member)],
+        "feeds": _feeds(worker),
     }
+
+
+def _calls(member: Member) -> list[dict[str, Any]]:
+    """What the stages have called."""
+    return [
+        {
+            "flow": flow,
+            "stage": stage,
+            "calls": done.calls,
+            "failures": done.failures,
+            "retries": done.retries,
+            "in_flight": done.in_flight,
+            "circuits": dict(done.circuits),
+        }
+        for (flow, stage), done in member.calls.items()
+    ]
+
+
+def _feeds(worker: Worker) -> list[dict[str, Any]]:
+    """How the triggers' feeds are that run here."""
+    statuses = worker.feeds.statuses if worker.feeds is not None else {}
+    return [
+        {
+            "flow": flow,
+            "stage": stage,
+            "state": status.state,
+            "text": status.text,
+            "figures": dict(status.figures),
+        }
+        for (flow, stage), status in statuses.items()
+    ]
 
 
 def _group(member: Member, peers: Peers) -> dict[str, Any]:

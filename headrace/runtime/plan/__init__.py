@@ -1,6 +1,7 @@
 """What a flow compiles to: sub-topologies, topics and stores."""
 
 from headrace.runtime.plan.build import DEFAULT_PREFIX, build_plan
+from headrace.runtime.plan.feeds import feeds_of
 from headrace.runtime.plan.model import (
     Plan,
     PlannedSource,
@@ -19,4 +20,5 @@ __all__ = [
     "SubTopology",
     "Via",
     "build_plan",
+    "feeds_of",
 ]

@@ -24,6 +24,7 @@ from headrace.runtime.errors import (
 from headrace.runtime.plan import Plan
 from headrace.runtime.settings import WorkerSettings
 from headrace.runtime.state.progress import RestoreProgress
+from headrace.runtime.task.calling import CallStatistics
 from headrace.runtime.task.commit import Step
 from headrace.runtime.task.formats import Formats
 from headrace.runtime.task.stage import NEVER
@@ -106,6 +107,7 @@ class Member:
         self._batch = BatchSize(clock)
         self._expiry = ExpiryWatch(plans, topics, clock)
         self._store = MemberStore(settings, folder)
+        self._formats = Formats(dict(settings), clock)
         self._new_session = partial(
             Session,
             plans,
@@ -118,7 +120,7 @@ class Member:
             address=address,
             topics=topics,
             store=self._store,
-            formats=Formats(dict(settings), clock),
+            formats=self._formats,
             listener=self,
             reached=reached,
             visited=visited,
@@ -141,6 +143,12 @@ class Member:
     def store(self) -> Store | None:
         """What was committed, while the store is open; see `Tasks.flush_entries`."""
         return self._store.opened
+
+    @property
+    def calls(self) -> Mapping[tuple[str, str], CallStatistics]:
+        """What stages have called the outside for, per (flow, stage)."""
+        tasks = self._session.tasks
+        return tasks.calls.statistics if tasks is not None else {}
 
     def restores(self) -> list[RestoreProgress]:
         """How far everything is that is being restored or followed."""
@@ -452,6 +460,7 @@ class Member:
             self.abandon()
             return
         self._session.close()
+        self._formats.close()
         self._store.close()
         self._admin.close()
 

@@ -9,7 +9,7 @@ from headrace.runtime.contracts.action import InlineAction, Sink
 from headrace.runtime.contracts.broker import Admin, NewTopic, TopicDescription
 from headrace.runtime.errors import SettingsError
 from headrace.runtime.flow import did_you_mean
-from headrace.runtime.plan import Plan, PlannedSource, PlannedTopic, SubTopology
+from headrace.runtime.plan import Plan, PlannedSource, PlannedTopic, SubTopology, feeds_of
 from headrace.runtime.plan.evolution import anew
 from headrace.runtime.settings import WorkerSettings
 
@@ -47,7 +47,7 @@ def ensure_topics(admin: Admin, plans: Sequence[Plan], settings: WorkerSettings)
     Raises:
         SettingsError: naming every topic that is missing, and what to do.
     """
-    existing = admin.topics()
+    existing = _with_feeds(admin, plans, settings)
     missing: list[str] = []
     to_create: dict[str, NewTopic] = {}
     for plan in plans:
@@ -79,6 +79,26 @@ def ensure_topics(admin: Admin, plans: Sequence[Plan], settings: WorkerSettings)
     if problems:
         raise SettingsError("\n".join(problems))
     return in_use
+
+
+def _with_feeds(admin: Admin, plans: Sequence[Plan], settings: WorkerSettings) -> dict[str, int]:
+    """The topics there are, those of feeds created where they were not."""
+    existing = admin.topics()
+    wanted = {
+        topic.name: NewTopic(
+            name=topic.name,
+            partitions=topic.partitions or settings.partitions,
+            config=dict(topic.config),
+        )
+        for plan in plans
+        for _, feed in feeds_of(plan)
+        for topic in feed.topics()
+        if topic.name not in existing
+    }
+    if not wanted:
+        return existing
+    admin.create(list(wanted.values()))
+    return {**existing, **{name: topic.partitions for name, topic in wanted.items()}}
 
 
 def task_counts(plan: Plan, existing: Mapping[str, int], default: int) -> dict[str, int]:

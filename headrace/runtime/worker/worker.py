@@ -23,6 +23,7 @@ from headrace.runtime.services import load_service
 from headrace.runtime.settings import WorkerSettings, load_settings
 from headrace.runtime.state.progress import RestoreProgress
 from headrace.runtime.task.commit import Step
+from headrace.runtime.worker.feeds import Feeds
 from headrace.runtime.worker.groups import groups_of
 from headrace.runtime.worker.member import Member, MemberStatistics, nothing_watched
 from headrace.runtime.worker.slots import Slot
@@ -103,6 +104,8 @@ class Worker:
         self.http_address: str | None = None
         """Where others reach this worker over HTTP, as `host:port`; None where `http` is not set."""
         self.plans: tuple[Plan, ...] = ()
+        self.feeds: Feeds | None = None
+        """What writes to the topics of triggers; None before the flows were checked."""
 
     async def __aenter__(self) -> Self:
         if self._loop is not None:
@@ -112,6 +115,9 @@ class Worker:
         try:
             await self._open_http()
             await asyncio.to_thread(self._start)
+            assert self.feeds
+            self.feeds.open_routes()
+            self.feeds.start()
             await self._ready()
         except BaseException:
             await self._stop()
@@ -146,6 +152,8 @@ class Worker:
 
         Thread-safe; may be called again.
         """
+        if self.feeds is not None:
+            self.feeds.stop()
         for member in self._members:
             member.stop()
         if self._stop_before_s is None:
@@ -238,6 +246,15 @@ class Worker:
                 reached=self._reached,
             )
             self._members.append(member)
+        self.feeds = Feeds(
+            self.plans,
+            settings=self.settings,
+            broker=broker,
+            values=self._values,
+            clock=self.clock,
+            assignment=self._assignment,
+            fail=self._fail,
+        )
         self._running = len(self._members)
         for member in self._members:
             thread = Thread(
@@ -246,17 +263,26 @@ class Worker:
             self._threads.append(thread)
             thread.start()
 
+    def _assignment(self, group: str) -> frozenset[TopicPartition]:
+        """The partitions that a group has here now."""
+        found = (m.statistics.assignment for m in self._members if m.group == group)
+        return frozenset[TopicPartition]().union(*found)
+
+    def _fail(self, error: BaseException) -> None:
+        """End the worker by an error of one of its parts. Thread-safe."""
+        if self._failure is None:
+            self._failure = error
+        self.stop()
+
     def _run(self, member: Member) -> None:
         try:
             member.run()
         except BaseException as error:  # handed to whoever waits for the worker
-            if self._failure is None:
-                self._failure = error
             if not isinstance(error, HeadraceError):
                 logger.exception(
                     "group %s ended by a mistake of headrace or of a called function", member.group
                 )
-            self.stop()
+            self._fail(error)
         finally:
             # Counted, because two threads that end at once would each find the other one alive.
             with self._lock:
@@ -291,6 +317,9 @@ class Worker:
     async def _stop(self) -> None:
         self.stop()
         assert self._stop_before_s is not None
+        if self.feeds is not None:
+            await self.feeds.close_routes()
+            await asyncio.to_thread(self.feeds.join)
         for thread in self._threads:
             left_s = max(0.0, self._stop_before_s - self.clock.monotonic_s())
             await asyncio.to_thread(thread.join, left_s)
