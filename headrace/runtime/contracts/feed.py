@@ -120,7 +120,7 @@ class Route(Feed):
 
     @abstractmethod
     def application(self, place: FeedPlace) -> Any:
-        """An ASGI application, in the event loop of the worker; its lifespan is not run.
+        """An ASGI application, in the event loop of the worker, mounted at `path` (its `root_path`); its lifespan is not run.
 
         It may have a coroutine function `close`, which is called when the worker stops.
         """

@@ -23,7 +23,8 @@ class Routes:
             feeds = self._worker.feeds
             application = feeds.routes.get(path) if feeds is not None else None
             if application is not None:
-                await application(scope, receive, send)
+                mounted = {**scope, "root_path": scope.get("root_path", "") + path}
+                await application(mounted, receive, send)
                 return
             if not feeds_are_there(self._worker) and not path.startswith(OWN):
                 # A sender that is told 404 may never come again.

@@ -134,7 +134,10 @@ class Feeds:
     def _report(self, key: tuple[str, str], status: FeedStatus) -> None:
         before = self.statuses.get(key)
         self.statuses = {**self.statuses, key: status}
-        if before is None or (before.state, before.text) != (status.state, status.text):
+        is_text_news = (
+            status.state in ("failed", "retrying") and before and before.text != status.text
+        )
+        if before is None or before.state != status.state or is_text_news:
             level = logging.ERROR if status.state == "failed" else logging.INFO
             text = f": {status.text}" if status.text else ""
             logger.log(level, "flow '%s': '%s' is %s%s", *key, status.state, text)
