@@ -1,0 +1,1 @@
+"""Databases that speak SQL: the action `sql`, and what lookups share with it."""

@@ -1,0 +1,42 @@
+"""Opening SQLite's files."""
+
+import asyncio
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+
+from headrace.connectors.sql.connection_config import ConnectionPlace
+from headrace.connectors.sql.database import Connection, Database
+from headrace.connectors.sql.sqlite.connection import SqliteConnection
+from headrace.connectors.sql.sqlite.failures import failure_of
+
+
+class Sqlite(Database):
+    """A file, which is made when it is not there."""
+
+    def __init__(self, place: ConnectionPlace) -> None:
+        self._place = place
+
+    async def connect(self) -> Connection:
+        place = self._place
+        thread = ThreadPoolExecutor(1, "headrace-sqlite")
+
+        def opened() -> sqlite3.Connection:
+            # Waits for locks of others as long as connecting may take.
+            driver = sqlite3.connect(
+                place.address.name,
+                timeout=place.connect_timeout_s,
+                isolation_level=None,
+                check_same_thread=False,
+            )
+            driver.execute("pragma foreign_keys = on")
+            driver.execute("pragma journal_mode = wal")
+            return driver
+
+        try:
+            driver = await asyncio.get_running_loop().run_in_executor(thread, opened)
+        except BaseException as error:
+            thread.shutdown(wait=False)
+            if isinstance(error, sqlite3.Error):
+                raise failure_of(error, f"opening {place.address.shown}") from error
+            raise
+        return SqliteConnection(place, thread, driver)

@@ -1,0 +1,145 @@
+"""Connections of drivers that wait: each has a thread of its own."""
+
+import asyncio
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from typing import Any, ClassVar, TypeVar
+
+from headrace.connectors.sql.connection_config import ConnectionPlace
+from headrace.connectors.sql.database import Connection, Row, SqlFailedError
+from headrace.connectors.sql.results import plain
+from headrace.connectors.sql.statement import Statement
+
+Result = TypeVar("Result")
+IN_ONE = 500
+"""Rows in one statement; some databases have a bound on the number of parameters."""
+
+
+class ThreadedConnection(Connection):
+    """A connection of a driver of Python's database API (PEP 249) that is used in one thread only.
+
+    Subclasses say what errors mean (`failure`), how to stop what the thread is doing (`interrupt`), and write the statements.
+    """
+
+    BEGIN: ClassVar[str] = "begin"
+
+    def __init__(self, place: ConnectionPlace, thread: ThreadPoolExecutor, driver: Any) -> None:
+        self._place = place
+        self._thread = thread
+        self._driver = driver
+        self._is_closed = False
+
+    @property
+    def is_broken(self) -> bool:
+        return self._is_closed
+
+    @abstractmethod
+    def failure(self, error: Exception, what: str) -> SqlFailedError:
+        """What an error of the driver means; may note that the connection is broken."""
+
+    @abstractmethod
+    def interrupt(self) -> None:
+        """Make what the thread is doing fail soon; called on another thread."""
+
+    @abstractmethod
+    def parameter(self, name: str) -> str:
+        """How a parameter is written."""
+
+    @abstractmethod
+    def adapted(self, parameters: Row) -> dict[str, Any]:
+        """Values of JSON's types as the driver's."""
+
+    async def close(self) -> None:
+        if not self._is_closed:
+            self._is_closed = True
+            self.interrupt()
+            self._thread.submit(self._close_driver)
+            self._thread.shutdown(wait=False)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        await self.run("a transaction", lambda: self._execute(self.BEGIN))
+        try:
+            yield
+        except SqlFailedError:
+            if not self._is_closed:
+                await self.run("undoing a transaction", self._driver.rollback)
+            raise
+        except BaseException:
+            await self.close()
+            raise
+        await self.run("committing a transaction", self._driver.commit)
+
+    async def query(
+        self, statement: Statement, parameters: Sequence[Row]
+    ) -> list[list[dict[str, Any]]]:
+        text = self._spelled(statement)
+        given = [self.adapted(one) for one in parameters]
+        return await self.run("the query", lambda: [self._fetch(text, one) for one in given])
+
+    async def execute(self, statement: Statement, parameters: Sequence[Row]) -> None:
+        text = self._spelled(statement)
+        given = [self.adapted(one) for one in parameters]
+
+        def work() -> None:
+            for one in given:
+                self._execute(text, one)
+
+        await self.run("the statement", work)
+
+    async def run(self, what: str, work: Callable[[], Result]) -> Result:
+        """Do something in the connection's thread. Cancelled, it is interrupted, and the connection is closed."""
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._thread, work)
+        except asyncio.CancelledError:
+            await self.close()
+            raise
+        except SqlFailedError:
+            raise
+        except Exception as error:
+            raise self.failure(error, what) from error
+
+    def _spelled(self, statement: Statement) -> str:
+        return statement.spelled(self.parameter)
+
+    def _execute(self, text: str, parameters: Any = None) -> Any:
+        cursor = self._driver.cursor()
+        if parameters:
+            cursor.execute(text, parameters)
+        else:
+            cursor.execute(text)
+        return cursor
+
+    def _fetch(self, text: str, parameters: Any = None) -> list[dict[str, Any]]:
+        cursor = self._execute(text, parameters)
+        try:
+            if cursor.description is None:
+                return []
+            names = [column[0] for column in cursor.description]
+            decimal = self._place.decimal
+            return [
+                {name: plain(value, decimal) for name, value in zip(names, row, strict=True)}
+                for row in cursor.fetchall()
+            ]
+        finally:
+            cursor.close()
+
+    def _close_driver(self) -> None:
+        with suppress(Exception):  # it is of no use any more, in whatever way
+            self._driver.close()
+
+
+def matched(
+    rows: Sequence[dict[str, Any]], column: str, keys: Sequence[Any], select: Sequence[str]
+) -> list[list[dict[str, Any]]]:
+    """Rows by the key they were found for, as text; where that fails, without regard to case, as some collations compare."""
+    exact: dict[str, list[dict[str, Any]]] = {}
+    folded: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        key = str(row[column] if not select or column in select else row.pop(column))
+        exact.setdefault(key, []).append(row)
+        folded.setdefault(key.casefold().rstrip(), []).append(row)
+    return [exact.get(str(key)) or folded.get(str(key).casefold().rstrip(), []) for key in keys]
