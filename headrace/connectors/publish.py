@@ -1,11 +1,12 @@
 """`publish`: writes records to a topic, in the flow's transaction."""
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from headrace.runtime.contracts.action import ActionConfig, Code, InlineAction, Sink, WriteFormat
+from headrace.runtime.contracts.format import format_with
 from headrace.runtime.expression import Expression, Template
 
 Compression = Literal["none", "gzip", "snappy", "lz4", "zstd"]
@@ -34,6 +35,11 @@ class PublishConfig(ActionConfig):
     format: WriteFormat = Field(
         "json",
         description="how the value is written: json, text, bytes, or another of docs/formats.md",
+    )
+    schema_: dict[str, Any] | None = Field(
+        None,
+        alias="schema",
+        description="of avro, protobuf and json_schema: inline, file, or subject and version; see docs/formats.md",
     )
     compression: Compression | None = Field(
         None, description="of the whole flow's producer: none, gzip, snappy, lz4 or zstd"
@@ -64,11 +70,21 @@ class Publish(InlineAction):
 
     def problems(self) -> Iterable[str]:
         topic = self.config.topic
+        try:
+            self._format()
+        except ValueError as error:
+            yield f"schema: {error}"
         if topic.is_constant and not is_topic_name(topic.constant):
             yield (
                 "topic: a topic's name has 1 to 249 letters, digits, '.', '_' or '-', and is not '.' or '..'"
                 f"; found {str(topic.constant)!r}"
             )
+
+    def _format(self) -> str:
+        schema = self.config.schema_
+        return (
+            self.config.format if schema is None else format_with(self.config.format, schema=schema)
+        )
 
     def summary(self) -> str:
         key = f" by {self.config.key.text}" if self.config.key else ""
@@ -95,7 +111,7 @@ class Publish(InlineAction):
             if config.topic.is_constant
             else code.expression(config.topic),
             is_topic_constant=config.topic.is_constant,
-            value_format=config.format,
+            value_format=self._format(),
             key=code.expression(config.key) if config.key is not None else None,
             headers=names["headers"],
             partition=code.expression(config.partition) if config.partition is not None else None,

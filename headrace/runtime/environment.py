@@ -9,6 +9,7 @@ from headrace.runtime.errors import SettingsError
 SECRET_PREFIX = "HEADRACE_SECRET_"  # noqa: S105 # the prefix of variables, not a secret
 SETTING_PREFIX = "HEADRACE_"
 CLIENT_PREFIX = "HEADRACE_CLIENT_"
+REGISTRY_PREFIX = "HEADRACE_SCHEMA_REGISTRY_"
 SECRETS_DIR = "HEADRACE_SECRETS_DIR"
 DEFAULT_SECRETS_DIR = "/run/secrets"
 
@@ -72,7 +73,8 @@ class Values:
 def settings_of_environment(env: Mapping[str, str] | None = None) -> dict[str, object]:
     """Settings from `HEADRACE_*` variables.
 
-    `HEADRACE_BROKERS` is `brokers`, `HEADRACE_CLIENT_SASL_PASSWORD` the client's `sasl.password`.
+    `HEADRACE_BROKERS` is `brokers`, `HEADRACE_CLIENT_SASL_PASSWORD` the client's `sasl.password`, and
+    `HEADRACE_SCHEMA_REGISTRY_URL` the `url` of `schema_registry`.
     """
     env = os.environ if env is None else env
     client = {
@@ -80,7 +82,19 @@ def settings_of_environment(env: Mapping[str, str] | None = None) -> dict[str, o
         for name, value in env.items()
         if name.startswith(CLIENT_PREFIX)
     }
-    others = (SECRET_PREFIX, CLIENT_PREFIX, SECRETS_DIR, "HEADRACE_TEST_", "HEADRACE_CONFIG")
+    registry = {
+        name.removeprefix(REGISTRY_PREFIX).lower(): value
+        for name, value in env.items()
+        if name.startswith(REGISTRY_PREFIX)
+    }
+    others = (
+        SECRET_PREFIX,
+        CLIENT_PREFIX,
+        REGISTRY_PREFIX,
+        SECRETS_DIR,
+        "HEADRACE_TEST_",
+        "HEADRACE_CONFIG",
+    )
     found: dict[str, object] = {
         name.removeprefix(SETTING_PREFIX).lower(): value
         for name, value in env.items()
@@ -88,6 +102,8 @@ def settings_of_environment(env: Mapping[str, str] | None = None) -> dict[str, o
     }
     if client:
         found["client"] = client
+    if registry:
+        found["schema_registry"] = registry
     return found
 
 

@@ -31,6 +31,7 @@ from headrace.runtime.flow.places import Places
 from headrace.runtime.flow.reading import format_of, read_bytes, read_documents
 from headrace.runtime.flow.suggestion import found
 from headrace.runtime.limit import LimitText
+from headrace.runtime.schema_registry import SchemaRegistrySettings
 
 VALUE = re.compile(r"\$\{(env|secret)\.([A-Za-z_][A-Za-z0-9_-]*)\}")
 
@@ -91,6 +92,9 @@ class WorkerSettings(BaseModel):
     """Kafka's group protocol; `auto` takes the next generation (`consumer`, KIP-848) when the broker has it."""
     partitions: Annotated[int, Field(ge=1, le=10_000)] = 4
     """Partitions of a topic that `create_topics` creates, where no topic that the flow reads tells."""
+    schema_registry: SchemaRegistrySettings | None = None
+    """Where schemas of Avro, Protobuf and JSON Schema are registered: a mapping with `url`, and where needed `user`, `password`,
+    `ca`, `certificate`, `key` and `timeout`; see docs/formats.md. Needs `pip install 'headrace[schema]'`."""
     http_token: Annotated[SecretStr, Field(min_length=16)] | None = None
     """What whoever asks over HTTP must show, as `Authorization: Bearer <token>`; needed unless `http` is a loopback address. All
     workers of a group need the same. In the configuration file write `${secret.NAME}`; it is never told."""
@@ -131,6 +135,7 @@ def load_settings(given: Mapping[str, Any], config: Path | None = None) -> Worke
         **_client("given", chosen.pop("client", None)),
     }
     merged = {**of_file, **of_environment, **chosen, **({"client": client} if client else {})}
+    merged |= _schema_registry(of_file, of_environment, chosen)
     if isinstance(merged.get("http_token"), str):
         merged["http_token"] = _resolved(merged["http_token"], "http_token")
     try:
@@ -147,6 +152,20 @@ def load_settings(given: Mapping[str, Any], config: Path | None = None) -> Worke
                 source = places.place(name) or "settings"
             lines.append(f"{source}: {text}")
         raise SettingsError("\n".join(lines)) from None
+
+
+def _schema_registry(*sources: Mapping[str, Any]) -> dict[str, Any]:
+    """The setting of this name, put together of several sources, the last of which win; with its secrets in clear."""
+    given = [source["schema_registry"] for source in sources if "schema_registry" in source]
+    if not given or not all(isinstance(one, Mapping) for one in given):
+        return {}
+    merged = {name: value for one in given for name, value in one.items()}
+    return {
+        "schema_registry": {
+            name: _resolved(value, f"schema_registry.{name}") if isinstance(value, str) else value
+            for name, value in merged.items()
+        }
+    }
 
 
 def _read_config(path: Path) -> tuple[dict[str, Any], Places]:

@@ -6,10 +6,15 @@ the schema. Times are counts since 1970 UTC, or since midnight, in the unit that
 
 import base64
 from collections.abc import Callable, Mapping
-from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
 from typing import Any, Final, Literal
 
+from headrace.connectors.encoded_values import (
+    day_text,
+    decimal_of,
+    decimal_text,
+    moment_text,
+    time_text,
+)
 from headrace.runtime.errors import UndecodableError
 
 Decimals = Literal["keep", "text", "number"]
@@ -18,8 +23,6 @@ Conversion = Callable[[Any], Any]
 
 CONNECT: Final = "org.apache.kafka.connect.data."
 DEBEZIUM: Final = "io.debezium.time."
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-EPOCH_DAY: Final = date(1970, 1, 1)
 PER_SECOND: Final = {"": 1_000, "Micro": 1_000_000, "Nano": 1_000_000_000}
 
 
@@ -90,52 +93,26 @@ def _unless_null(convert: Conversion) -> Conversion:
 def _of_name(schema: Mapping[str, Any], decimals: Decimals, times: Times) -> Conversion | None:
     name = str(schema.get("name") or "")
     if decimals != "keep":
-        finish: Conversion = float if decimals == "number" else _plain
+        finish: Conversion = float if decimals == "number" else decimal_text
         if name == CONNECT + "Decimal":
             scale = int((schema.get("parameters") or {}).get("scale", 0))
-            return lambda text: finish(_decimal(text, scale))
+            return lambda text: finish(decimal_of(_bytes(text), scale))
         if name == "io.debezium.data.VariableScaleDecimal":
-            return lambda parts: finish(_decimal(parts["value"], int(parts["scale"])))
+            return lambda parts: finish(decimal_of(_bytes(parts["value"]), int(parts["scale"])))
     return _of_time(name) if times == "iso" else None
 
 
 def _of_time(name: str) -> Conversion | None:
     if name in (DEBEZIUM + "Date", CONNECT + "Date"):
-        return lambda days: (EPOCH_DAY + timedelta(days=days)).isoformat()
+        return day_text
     for beginning in (DEBEZIUM, CONNECT):
         for unit, per_second in PER_SECOND.items():
             if name == f"{beginning}{unit}Timestamp":
-                return lambda count, n=per_second: _moment(count, n)  # type: ignore[misc] # a default binds the unit
+                return lambda count, n=per_second: moment_text(count, n)  # type: ignore[misc] # a default binds the unit
             if name == f"{beginning}{unit}Time":
-                return lambda count, n=per_second: _time_of_day(count, n)  # type: ignore[misc] # likewise
+                return lambda count, n=per_second: time_text(count, n)  # type: ignore[misc] # likewise
     return None
 
 
-def _decimal(text: str, scale: int) -> Decimal:
-    unscaled = int.from_bytes(base64.b64decode(text, validate=True), signed=True)
-    sign, digits, _ = Decimal(unscaled).as_tuple()
-    return Decimal((sign, digits, -scale))  # exact, whatever the precision of the context
-
-
-def _plain(number: Decimal) -> str:
-    return format(number, "f")
-
-
-def _fraction(rest: int, per_second: int) -> str:
-    if not rest:
-        return ""
-    width = len(str(per_second)) - 1
-    return f".{rest:0{width}d}".rstrip("0")
-
-
-def _moment(count: int, per_second: int) -> str:
-    seconds, rest = divmod(count, per_second)
-    moment = EPOCH + timedelta(seconds=seconds)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}{_fraction(rest, per_second)}Z"
-
-
-def _time_of_day(count: int, per_second: int) -> str:
-    seconds, rest = divmod(count, per_second)
-    minutes, second = divmod(seconds, 60)
-    hour, minute = divmod(minutes, 60)
-    return f"{hour:02d}:{minute:02d}:{second:02d}{_fraction(rest, per_second)}"
+def _bytes(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)

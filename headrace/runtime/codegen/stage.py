@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ast import literal_eval
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -249,7 +250,8 @@ class StageCode:
         if value_format in INLINED:
             written_value = encoded(scope, value_format)
         else:
-            encode_value = self.writer.format_function(FormatUse(value_format, "write"))
+            known = literal_eval(topic) if is_topic_constant else None
+            encode_value = self.writer.format_function(FormatUse(value_format, "write", known))
             written_value = f"{encode_value}({scope.event}, {topic})"
         self.send(topic, written_value, given)
         self.line(f"counts[{len(self.writer.outputs)}] += 1")

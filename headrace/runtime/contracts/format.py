@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal, Protocol
 
 import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, WithJsonSchema
@@ -34,14 +34,21 @@ class FormatOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
+class Shared(Protocol):
+    """Something that formats of one member share, such as a connection and what it has fetched."""
+
+    def close(self) -> None:
+        """The member ends. May be called again."""
+
+
 @dataclass(frozen=True)
 class FormatOpening:
     """What a format works with. `settings` are the worker's, by name, with secrets in clear: never to be told."""
 
     settings: Mapping[str, Any]
     clock: Clock
-    shared: dict[Any, Any]
-    """Where formats of one member keep what they share, such as a connection and what it has fetched."""
+    shared: dict[str, "Shared"]
+    """Where formats of one member keep what they share."""
 
 
 class ValueFormat(ABC):
@@ -72,8 +79,10 @@ class ValueFormat(ABC):
         """Likewise from the bytes of a table's record to the row of its key; None deletes the row."""
         return self.decoder(opening)
 
-    def encoder(self, opening: FormatOpening) -> Encoder:  # noqa: ARG002 # for those that write
+    def encoder(self, opening: FormatOpening, topic: str | None) -> Encoder:  # noqa: ARG002 # for those that write
         """A function from an event and the name of a topic to the bytes that are written; None is a tombstone.
+
+        `topic` is the one that it will be called with, where that is known before there are records.
 
         It raises a RecordError for an event that does not fit.
 
@@ -93,6 +102,7 @@ class FormatUse:
 
     format: str
     way: Literal["event", "row", "write"]
+    topic: str | None = None
 
 
 def format_name(format: str) -> str:  # noqa: A002 # the word for it

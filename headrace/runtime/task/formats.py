@@ -27,6 +27,11 @@ class Formats:
             self._functions[use] = self._open(use)
         return self._functions[use]
 
+    def close(self) -> None:
+        """Let go of connections. May be called again."""
+        for shared in self._opening.shared.values():
+            shared.close()
+
     def _open(self, use: FormatUse) -> Any:
         try:
             made = load_format(use.format)
@@ -34,4 +39,6 @@ class Formats:
             raise SettingsError(f"format {format_name(use.format)}: {error}") from error
         if use.way == "event":
             return made.decoder(self._opening)
-        return (made.row_decoder if use.way == "row" else made.encoder)(self._opening)
+        if use.way == "row":
+            return made.row_decoder(self._opening)
+        return made.encoder(self._opening, use.topic)

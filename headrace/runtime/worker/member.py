@@ -468,5 +468,6 @@ class Member:
         """Leave without committing: the open transaction is aborted, its records will be read again. Never raises."""
         self._dirty_since_s = None
         self._session.abandon()
+        self._formats.close()
         self._store.close()
         self._admin.close()

@@ -1,0 +1,1 @@
+"""Values that are framed for a schema registry: Avro, Protobuf and JSON Schema."""
