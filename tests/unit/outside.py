@@ -2,13 +2,12 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib.metadata import EntryPoint
 from typing import Any, ClassVar
 
-from headrace.runtime.actions import GROUP, installed_actions
 from headrace.runtime.contracts.action import ActionConfig
 from headrace.runtime.contracts.call import BatchAction, Call, Caller, Opening, Outcome
 from headrace.runtime.expression import Expression, Template
+from tests.unit.actions import installed
 
 Answer = Callable[[Call], Any]
 
@@ -73,9 +72,5 @@ def _outcome(call: Call) -> Outcome:
 def outside(answer: Answer) -> Iterator[type[Outside]]:
     """The action is there while this lasts; `answer` gives the event to send on, or raises."""
     Outside.answer, Outside.batches, Outside.opened = staticmethod(answer), [], []
-    point = EntryPoint("outside", f"{__name__}:Outside", GROUP)
-    installed_actions()["outside"] = point
-    try:
+    with installed("outside", Outside):
         yield Outside
-    finally:
-        del installed_actions()["outside"]
