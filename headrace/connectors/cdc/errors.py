@@ -11,11 +11,11 @@ class CaptureError(HeadraceError):
     """The capture cannot go on before somebody has done something; the message says what.
 
     Args:
-        code: names the reason for programs, such as `slot_missing`.
+        code: names the reason for programs, such as `slot_missing`; the text begins with it.
     """
 
     def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
+        super().__init__(f"{code}: {message}")
         self.code = code
 
 

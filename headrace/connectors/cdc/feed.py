@@ -93,7 +93,7 @@ class NativeFeed(Exclusive):
                     place.stopped.wait(pause_s)
                     pause_s = min(pause_s * 2, self.config.retry_pause_max.total_seconds())
                 except CaptureError as error:
-                    place.report(FeedStatus(state="failed", text=f"{error.code}: {error}"))
+                    place.report(FeedStatus(state="failed", text=str(error)))
                     raise
                 finally:
                     source.close()

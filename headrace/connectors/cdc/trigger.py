@@ -74,7 +74,7 @@ class CdcTrigger(TriggerAction):
         return Source(
             topics=topics,
             pattern=pattern,
-            value_format="json",
+            value_format="json" if self.config.outbox is not None else "debezium",
             tombstones="skip",
             start="earliest",
         )

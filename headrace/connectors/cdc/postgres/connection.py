@@ -26,7 +26,9 @@ _REFUSED = (
 )
 _ACCESS = frozenset({"28P01", "28000", "42501", "3D000"})
 _GONE = frozenset({"42P01", "42703", "3F000"})  # a table, column or schema that was dropped
-_TEMPORARY = frozenset({"08", "53", "57", "58", "40", "55"})
+_TEMPORARY = frozenset(
+    {"08", "53", "57", "58", "40", "55", "XX"}
+)  # XX: a table goes while it is looked at
 
 
 def driver() -> Any:

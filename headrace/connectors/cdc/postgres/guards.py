@@ -1,6 +1,6 @@
 """What must be so for a capture to go on without loss; each breach has its own code and its own way on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from headrace.connectors.cdc.errors import CaptureError, ChangesLostError, DatabaseUnavailableError
@@ -72,9 +72,12 @@ def check_log(sql: Sql, lsn: int) -> None:
 
 
 def check_published(
-    publication: Publication, known: Sequence[str], existing: Mapping[TableName, Any]
+    publication: Publication, known: Sequence[str], existing: Callable[[], Iterable[TableName]]
 ) -> None:
-    """Make sure that tables that were captured before are still sent."""
+    """Make sure that tables that were captured before are still sent.
+
+    Asks for the `existing` ones last, so that a table that is dropped meanwhile does not look as if it was not sent.
+    """
     if not publication.exists():
         raise ChangesLostError(
             "publication_missing",
@@ -82,7 +85,7 @@ def check_published(
         )
     publication.check()
     sent = publication.tables()
-    lost = [str(name) for name in existing if str(name) in known and name not in sent]
+    lost = [str(name) for name in existing() if str(name) in known and name not in sent]
     if lost:
         raise ChangesLostError(
             "table_unpublished",

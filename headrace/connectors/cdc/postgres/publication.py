@@ -132,8 +132,8 @@ class Publication:
                 raise
             raise CaptureError(
                 "publication_denied",
-                f"the user may not create publication '{self.name}' ({error}): that takes CREATE on the database and ownership of the"
-                " tables (for all tables a superuser); let somebody who may create it with publish_via_partition_root = true,"
+                f"the user may not create publication '{self.name}' ({error}): that takes CREATE on the database and ownership of"
+                " the tables (for all tables a superuser); let somebody who may create it with publish_via_partition_root = true,"
                 " and set 'publication' and 'publication_mode: existing'",
             ) from error
 

@@ -1,7 +1,7 @@
 """PostgreSQL as a source of changes: logical replication through `pgoutput`."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from headrace.connectors.cdc.connection_settings import address
@@ -25,6 +25,7 @@ from headrace.connectors.cdc.source import (
     SourcePlace,
     SourceTable,
 )
+from headrace.connectors.cdc.tables import TableName
 from headrace.runtime.contracts.capture import Finding
 
 _NAME_MAX = 63
@@ -125,7 +126,11 @@ class PostgresSource:
         slot = self._slot
         guards.check_log(self._sql, lsn)
         guards.check_slot(slot, slot.read(), self._identity["database"], lsn)
-        guards.check_published(self._publication, known, self._captured.tables)
+        guards.check_published(self._publication, known, self._existing)
+
+    def _existing(self) -> Iterable[TableName]:
+        self._captured.look(self._sql)
+        return self._captured.tables
 
     # Tables
 
@@ -234,7 +239,7 @@ class PostgresSource:
     def heartbeat(self, known: Sequence[str]) -> None:
         if self._config.heartbeat_sql:
             self._sql.rows(self._config.heartbeat_sql)
-        guards.check_published(self._publication, known, self._captured.tables)
+        guards.check_published(self._publication, known, self._existing)
         limit = self._config.log_bytes_max
         row = self._slot.read()
         if limit is None or row is None or (row.log_bytes or 0) <= limit:

@@ -1,0 +1,84 @@
+"""A PostgreSQL for the session, and a database of each test's own."""
+
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from headrace.connectors.memory import MemoryBroker
+from headrace.runtime.clock import SystemClock
+from headrace.runtime.contracts.broker import Broker
+from tests.cdc.postgres_server import PostgresServer
+from tests.cdc.running import Running
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A server for the whole session."""
+    yield from _server()
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[PostgresServer]:
+    """A server of the test's own, to stop and restart."""
+    yield from _server()
+
+
+def _server() -> Iterator[PostgresServer]:
+    server = PostgresServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+class Database:
+    """A database, the captures of it, and the broker in memory that they write to."""
+
+    def __init__(self, server: PostgresServer, stack: ExitStack) -> None:
+        self.server = server
+        self.name = f"shop_{uuid.uuid4().hex[:8]}"
+        self.broker: Broker = MemoryBroker(clock=SystemClock())
+        self.place = f"headrace.{self.name}.changes"
+        self._stack = stack
+        server.execute("postgres", f"create database {self.name}")
+
+    @property
+    def slot(self) -> str:
+        return self.place.replace(".", "_")
+
+    def execute(self, *statements: str) -> Sequence[tuple[Any, ...]]:
+        return self.server.execute(self.name, *statements)
+
+    def config(self, **config: Any) -> Mapping[str, Any]:
+        return {"url": self.server.url(self.name), "retry_pause_max": "500ms", **config}
+
+    def capture(self, **config: Any) -> Running:
+        """A capture that ends with the test."""
+        running = Running(self.config(**config), self.broker, self.place)
+        self._stack.callback(running.stop)
+        return running
+
+    def drop(self) -> None:
+        for (slot,) in self.server.execute(
+            "postgres",
+            f"select slot_name from pg_replication_slots where database = '{self.name}'",
+        ):
+            self.server.execute(
+                "postgres",
+                f"select pg_terminate_backend(active_pid) from pg_replication_slots where slot_name = '{slot}'",
+                f"select pg_drop_replication_slot('{slot}')",
+            )
+        self.server.execute("postgres", f"drop database {self.name} with (force)")
+
+
+@pytest.fixture
+def shop(postgres: PostgresServer) -> Iterator[Database]:
+    """An empty database."""
+    with ExitStack() as stack:
+        database = Database(postgres, stack)
+        stack.callback(database.drop)
+        yield database
