@@ -5,7 +5,12 @@ from typing import TypeVar
 
 from headrace.connectors.cdc.config import CdcConfig
 from headrace.connectors.cdc.engines import source_of
-from headrace.connectors.cdc.progress import make_topics, read_progress, signals_topic
+from headrace.connectors.cdc.progress import (
+    make_topics,
+    positions_topic,
+    read_progress,
+    signals_topic,
+)
 from headrace.connectors.cdc.signals import SnapshotRequest
 from headrace.connectors.cdc.source import ChangeSource, SourceTable
 from headrace.connectors.cdc.tables import Tables
@@ -30,18 +35,25 @@ class Operation:
         return self._with_source(lambda source: source.check(), is_opened=False)
 
     def status(self) -> CaptureStatus:
-        make_topics(self._place)
-        progress = read_progress(self._place)
-        figures = self._with_source(lambda source: source.figures())
+        figures, notes = self._with_source(lambda source: (source.figures(), source.notes()))
+        progress = read_progress(self._place, is_final=False) if self._has_topic() else None
         if progress is None:
-            return CaptureStatus(phase="not begun", position={}, figures=figures)
+            return CaptureStatus(phase="not begun", position={}, figures=figures, notes=notes)
         return CaptureStatus(
             phase=progress.phase,
             position=dict(progress.position.after) if progress.position else {},
             tables=progress.tables,
             pending={name: one.rows for name, one in progress.pending.items()},
             figures=figures,
+            notes=notes,
         )
+
+    def _has_topic(self) -> bool:
+        admin = self._place.admin()
+        try:
+            return positions_topic(self._place.name) in admin.topics()
+        finally:
+            admin.close()
 
     def ask_for_snapshot(self, tables: Sequence[str], where: str | None) -> Sequence[str]:
         captured = self._with_source(lambda source: source.tables())

@@ -97,21 +97,22 @@ def make_topics(place: FeedPlace) -> None:
         admin.close()
 
 
-def read_progress(place: FeedPlace) -> Progress | None:
+def read_progress(place: FeedPlace, *, is_final: bool = True) -> Progress | None:
     """The last committed record, or None before the first one.
 
-    To be called after `init_transactions` of the feed's producer: nobody else can add one then.
+    It is final after `init_transactions` of the feed's producer, when nobody else can add one; not so for those who only
+    look.
     """
     partition = TopicPartition(positions_topic(place.name), 0)
     found: bytes | None = None
-    for key, value in read_to_end(place, partition, 0)[0]:
+    for key, value in read_to_end(place, partition, 0, is_final=is_final)[0]:
         if key == KEY:
             found = value
     return Progress.decoded(found) if found is not None else None
 
 
 def read_to_end(
-    place: FeedPlace, partition: TopicPartition, start: int
+    place: FeedPlace, partition: TopicPartition, start: int, *, is_final: bool = True
 ) -> tuple[list[tuple[bytes | None, bytes | None]], int]:
     """The committed keys and values of a partition from an offset on, and the offset behind them.
 
@@ -121,7 +122,8 @@ def read_to_end(
     admin, reader = place.admin(), place.reader()
     try:
         begin = admin.offsets([partition], "earliest")[partition]
-        end = admin.ends([partition])[partition]
+        ends = admin.ends([partition]) if is_final else admin.offsets([partition], "latest")
+        end = ends[partition]
         reader.assign({partition: max(begin, start)})
         return _records(place, reader, partition, end), end
     finally:

@@ -26,6 +26,7 @@ class CaptureStatus:
     pending: Mapping[str, int] = field(default_factory=dict)
     """Per table whose rows are still being read, how many have been."""
     figures: Mapping[str, float] = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
 
 class CaptureOperation(Protocol):
