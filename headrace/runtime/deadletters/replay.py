@@ -1,0 +1,146 @@
+"""Sends dead letters back into their flow, each once."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+
+from headrace.runtime.contracts.broker import Producer, TopicDescription
+from headrace.runtime.deadletters.box import LetterBox
+from headrace.runtime.deadletters.ledger import Done
+from headrace.runtime.deadletters.letter import OMITTED, Letter
+from headrace.runtime.deadletters.way import Way, way_of
+from headrace.runtime.errors import RecordError
+from headrace.runtime.plan import Plan
+
+BATCH = 500
+"""Letters per transaction."""
+MESSAGE_BYTES_MIN = 1_000_000
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A letter that stays where it is, and why."""
+
+    letter: Letter
+    reason: str
+
+
+class Replay:
+    """Writes letters to the topics that they failed from, and notes in the same transaction that they are replayed.
+
+    Whatever dies, a letter is replayed once; a second command that runs at the same time fences the first.
+
+    Args:
+        repeats: also replay letters for which stages would do again what they have done already.
+        is_now: with the time of now in place of the record's own.
+    """
+
+    def __init__(
+        self, box: LetterBox, plan: Plan, *, repeats: bool = False, is_now: bool = False
+    ) -> None:
+        self._box = box
+        self._plan = plan
+        self._repeats = repeats
+        self._is_now = is_now
+        self._topics: dict[str, TopicDescription | None] = {}
+        self.written: dict[str, int] = {}
+        """How many records each topic got."""
+
+    def ready(self, letter: Letter) -> tuple[Way, Letter]:
+        """The way of a letter, and the letter with its value, which may still be in the topic it failed from.
+
+        Raises:
+            RecordError: it cannot be replayed; says why.
+        """
+        way = way_of(self._plan, letter)
+        if way.repeats and not self._repeats:
+            stages = ", ".join(f"'{name}'" for name in way.repeats)
+            raise RecordError(
+                f"{stages} would work on the record again, and so repeat what it has done already; --repeat does so all the same,"
+                " `link: topic` on the failing stage spares it in future"
+            )
+        topic = self._described(way.to.topic)
+        if topic is None or way.to.partition >= topic.partitions:
+            raise RecordError(f"{way.to} does not exist any more")
+        age_ms = self._box.clock.now_ms() - letter.source_timestamp_ms
+        is_kept = topic.retention_ms < 0 or topic.is_stamped_by_broker
+        if not is_kept and age_ms > topic.retention_ms and not self._is_now:
+            raise RecordError(
+                f"'{topic.name}' deletes records that are as old as this one; --now gives it the time of now"
+            )
+        return way, self._whole(letter)
+
+    def send(self, letters: Iterable[Letter]) -> Iterator[Refusal]:
+        """Replay letters; those that are refused come back, the others are in their topics when the iterator has ended.
+
+        Raises:
+            HeadraceError: as of a `Producer`; letters of the batch under way were not replayed.
+        """
+        largest = max(
+            [MESSAGE_BYTES_MIN, *(topic.message_bytes_max for topic in self._all_topics())]
+        )
+        producer = self._box.producer(largest)
+        try:
+            done = self._box.done()  # whoever was fenced by the producer may have replayed some
+            todo = iter(list(letters))
+            while batch := list(islice(todo, BATCH)):
+                yield from self._batch(producer, [one for one in batch if one.id not in done])
+        finally:
+            producer.close()
+
+    def _batch(self, producer: Producer, letters: Sequence[Letter]) -> list[Refusal]:
+        refusals: list[Refusal] = []
+        ready: list[tuple[Way, Letter]] = []
+        for letter in letters:
+            try:
+                ready.append(self.ready(letter))
+            except RecordError as error:
+                refusals.append(Refusal(letter, str(error)))
+        if not ready:
+            return refusals
+        with self._box.transaction(producer):
+            for way, letter in ready:
+                self._write(producer, way, letter)
+        for way, _ in ready:
+            self.written[way.to.topic] = self.written.get(way.to.topic, 0) + 1
+        return refusals
+
+    def _write(self, producer: Producer, way: Way, letter: Letter) -> None:
+        box = self._box
+        timestamp = 0 if self._is_now else max(letter.source_timestamp_ms, 0)
+        given = (way.to.topic, letter.value, letter.key, way.to.partition)
+        producer.produce(*given, None, None, timestamp, way.headers)
+        box.ledger.note(producer, letter.id, Done("replayed", box.clock.now_ms()))
+
+    def _whole(self, letter: Letter) -> Letter:
+        """The letter with what it leaves out: a value that was too large, or that of a record behind a keyed stage."""
+        source = letter.source
+        assert source is not None
+        if letter.value is not None or letter.is_edited:
+            return letter
+        found = (
+            self._box.record(source, letter.source_offset) if letter.source_offset >= 0 else None
+        )
+        if found is None:
+            is_omitted = letter.raw(OMITTED) is not None
+            if is_omitted or letter.source_offset < 0:
+                raise RecordError(
+                    f"it has no value, and the record {source}@{letter.source_offset} that failed is gone;"
+                    " headrace dlq edit --value gives it one"
+                )
+            return letter  # a tombstone
+        return replace(letter, key=found.key(), value=found.value())
+
+    def _described(self, name: str) -> TopicDescription | None:
+        if name not in self._topics:
+            self._topics |= dict.fromkeys([name]) | self._box.admin.describe([name])
+        return self._topics[name]
+
+    def _all_topics(self) -> Iterator[TopicDescription]:
+        names = {
+            name
+            for sub in self._plan.sub_topologies
+            for source in sub.sources
+            for name in source.topics
+        }
+        return iter(self._box.admin.describe(names).values())

@@ -1,0 +1,129 @@
+"""The way back to the stage in which a record failed."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import re2
+
+from headrace.runtime.contracts.action import InlineAction
+from headrace.runtime.contracts.broker import Headers, TopicPartition
+from headrace.runtime.deadletters.letter import Letter
+from headrace.runtime.errors import RecordError
+from headrace.runtime.flow.suggestion import did_you_mean
+from headrace.runtime.graph import Graph, Node
+from headrace.runtime.plan import Plan, PlannedSource
+
+REPLAY = "headrace-replay"
+"""The stage for which a record was written again."""
+REPLAYED_RUN = "headrace-replayed-run"
+"""The run that failed, where the record starts another one."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """Where a letter enters the flow again.
+
+    `repeats` are stages that have done their work for this record already, would do it again, and tell the world: they
+    write, call, or keep state. A way without any is exact.
+    """
+
+    to: TopicPartition
+    headers: Headers
+    repeats: tuple[str, ...]
+    is_own_topic: bool
+    """Whether nobody but the flow reads the topic."""
+
+
+def way_of(plan: Plan, letter: Letter) -> Way:
+    """How a letter goes back: through the topic that the failing record was read from.
+
+    Raises:
+        RecordError: there is no way any more; says why.
+    """
+    node = plan.graph.by_name.get(letter.stage)
+    if not letter.stage or letter.source is None:
+        raise RecordError("it does not tell where it failed; something else than headrace wrote it")
+    if node is None:
+        hint = did_you_mean(letter.stage, plan.graph.by_name)
+        raise RecordError(f"the flow has no stage '{letter.stage}' any more{hint}")
+    entries = [source for source in _sources(plan) if _reads(source, letter.source.topic)]
+    if not entries:
+        raise RecordError(
+            f"it was read from '{letter.source.topic}', which the flow does not read any more"
+        )
+    if any(source.via == "table" for source in entries):
+        raise RecordError(
+            f"it is a row of the table '{letter.source.topic}'; write a better row to that topic"
+        )
+    graph = plan.graph
+    if not any(node in graph.fused(source.stage) for source in entries):
+        raise RecordError(
+            f"the flow has changed: stage '{node.name}' is not behind '{letter.source.topic}' any more"
+        )
+    repeated = dict.fromkeys(
+        one for source in entries for one in _repeated(graph, source.stage, node)
+    )
+    is_own = any(source.is_link for source in entries)
+    back: Headers = [(REPLAY, node.name.encode())]
+    if is_own:
+        back += letter.carried
+    else:
+        back.append((REPLAYED_RUN, letter.told("run").encode()))
+    return Way(letter.source, [*letter.user_headers, *back], tuple(repeated), is_own)
+
+
+def _sources(plan: Plan) -> Iterator[PlannedSource]:
+    return (source for sub in plan.sub_topologies for source in sub.sources)
+
+
+def _reads(source: PlannedSource, topic: str) -> bool:
+    if source.pattern:
+        return re2.compile(source.pattern).fullmatch(topic) is not None
+    return topic in source.topics
+
+
+def _repeated(graph: Graph, entry: str, failed: Node) -> Iterator[str]:
+    """Stages with effects that records pass from the entry on without having to pass the one that failed.
+
+    Where a stage on the way makes many events of one, the others have gone on: then all that is behind it is repeated.
+    """
+    through = {node.name: node for node in graph.fused(entry)}
+    fans_out = any(
+        _fans_out(node)
+        for name, node in through.items()
+        if name == failed.name or name in graph.ancestors[failed.name]
+    )
+    todo, seen = [entry], set[str]()
+    while todo:
+        name = todo.pop()
+        if name in seen or (name == failed.name and not fans_out):
+            continue
+        seen.add(name)
+        node = through[name]
+        todo += [one for one in _reached(graph, node, failed) if one in through]
+    yield from (name for name in through if name in seen and _has_effects(graph, through[name]))
+
+
+def _reached(graph: Graph, node: Node, failed: Node) -> Iterator[str]:
+    """The stages that a record went to which also came to the one that failed; not the handler, as it did not fail here."""
+    yield from node.out
+    if node.stage.action != "branch" or node.action.config.mode != "first":
+        yield from node.routes
+        return
+    config = node.action.config
+    ways = [*(route.to for route in config.routes), config.otherwise]
+    before = {failed.name, *graph.ancestors[failed.name]}
+    taken = [way for way in ways if before.intersection(way)]
+    yield from (name for way in taken or ways for name in way)
+
+
+def _fans_out(node: Node) -> bool:
+    return node.stage.action == "split" or getattr(node.action.config, "each", None) is not None
+
+
+def _has_effects(graph: Graph, node: Node) -> bool:
+    if node.keyed is not None:
+        return True
+    if isinstance(node.action, InlineAction) and node.action.sinks():
+        return True
+    return any(graph.by_name[target].is_behind_topic(node.name) for target in node.targets)
