@@ -12,7 +12,7 @@
             assert [record.value["total"] for record in test.received("big-orders")] == [240.0]
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -20,10 +20,12 @@ from typing import Any, Self
 from headrace.connectors.memory import MemoryBroker
 from headrace.connectors.memory.faults import Faults
 from headrace.runtime.clock import ManualClock
+from headrace.runtime.contracts.call import Call
 from headrace.runtime.duration import parse_duration
 from headrace.runtime.errors import ClosedError, SettingsError
 from headrace.runtime.flow import Flow, did_you_mean, load_flows
 from headrace.runtime.task.records import encode_header, encode_key, encode_text
+from headrace.runtime.testcases.answers import answering_by
 from headrace.runtime.testcases.coverage import Coverage, CoveragePlace
 from headrace.runtime.testcases.driver import NOW_MS, Driver, GivenValues
 from headrace.runtime.testcases.records import DeadLetter, TestRecord
@@ -44,7 +46,9 @@ class FlowTest:
 
     `flows` are flows, or files and folders of documents; a flow that is not `enabled` runs too. `clock` begins at
     2026-01-01T00:00:00Z. `env` and `secrets` are all that expressions see of either. `topics` are partition
-    counts; a topic that is not named there has one partition, so that its records have one order.
+    counts; a topic that is not named there has one partition, so that its records have one order. Nothing outside is called:
+    `answers` has, per stage that would, a function that is given the `Call` and returns the event to send on, or raises, such as
+    `CallFailedError`.
 
     Errors of the flows come out of `with` (FlowError, SettingsError), those that stop a worker out of `run`.
     """
@@ -59,7 +63,9 @@ class FlowTest:
         env: Mapping[str, str] | None = None,
         secrets: Mapping[str, str] | None = None,
         topics: Mapping[str, int] | None = None,
+        answers: Mapping[str, Callable[[Call], Any]] | None = None,
     ) -> None:
+        self._answers = dict(answers or {})
         self.clock = clock or ManualClock(NOW_MS)
         self._flows = flows
         self._values = GivenValues(env or {}, secrets or {})
@@ -77,6 +83,7 @@ class FlowTest:
             clock=self.clock,
             values=self._values,
             topics=self._topics,
+            callers=answering_by(self._answers),
         )
         return self
 

@@ -16,8 +16,10 @@ from headrace.runtime.errors import FlowStoppedError
 from headrace.runtime.flow import Flow
 from headrace.runtime.settings import WorkerSettings
 from headrace.runtime.task.records import OWN
+from headrace.runtime.testcases.answers import answering, answers_of
 from headrace.runtime.testcases.driver import Driver, GivenValues
 from headrace.runtime.testcases.loading import Suite
+from headrace.runtime.testcases.model import TestCase
 from headrace.runtime.testcases.reader import TopicReader
 from headrace.runtime.testcases.records import TestRecord
 
@@ -137,7 +139,7 @@ class KafkaReader:
 class KafkaDriver(Driver):
     """Works until every record of every topic that the flows read is processed and committed."""
 
-    def __init__(self, suite: Suite, brokers: str) -> None:
+    def __init__(self, suite: Suite, case: TestCase, brokers: str) -> None:
         self.token = f"t{uuid.uuid4().hex[:8]}-"
         self._end = EndReader(brokers)
         document = suite.document
@@ -154,6 +156,7 @@ class KafkaDriver(Driver):
                 partitions=1,
                 commit_interval=timedelta(milliseconds=20),
             ),
+            callers=answering(answers_of(document, case)),
         )
 
     def _open_reader(self, links: Collection[str]) -> TopicReader:

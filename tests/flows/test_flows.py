@@ -31,7 +31,7 @@ def test_every_flow_has_tests() -> None:
 
 @pytest.mark.parametrize(("suite", "case"), CASES.values(), ids=CASES)
 def test_a_case_holds_in_memory(suite: Suite, case: TestCase) -> None:
-    with open_in_memory(suite) as driver:
+    with open_in_memory(suite, case) as driver:
         mismatches = list(run_case(suite, case, driver))
 
     assert mismatches == []
@@ -49,13 +49,13 @@ def test_the_cases_of_a_flow_reach_every_stage_and_route(suite: Suite) -> None:
 def test_a_case_holds_on_kafka_with_the_same_records_in_every_partition(
     suite: Suite, case: TestCase, kafka_brokers: str
 ) -> None:
-    with open_in_memory(suite) as memory:
+    with open_in_memory(suite, case) as memory:
         assert list(run_case(suite, case, memory)) == []
         sources = {step.topic for step in case.input}
         is_ordered = len(sources) < 2 and suite.document.topics.get("in", 1) == 1
         expected = snapshot(memory, is_ordered=is_ordered)
 
-    with KafkaDriver(suite, kafka_brokers) as kafka:
+    with KafkaDriver(suite, case, kafka_brokers) as kafka:
         mismatches = list(run_case(suite, case, kafka))
         found = snapshot(kafka, is_ordered=is_ordered)
 

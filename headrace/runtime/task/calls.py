@@ -8,7 +8,7 @@ from threading import Thread
 from typing import Any, TypeVar
 
 from headrace.runtime.clock import Clock
-from headrace.runtime.contracts.call import Opening
+from headrace.runtime.contracts.call import Caller, Opening
 from headrace.runtime.environment import Values
 from headrace.runtime.errors import RestartError
 from headrace.runtime.expression.given import values_of
@@ -33,9 +33,19 @@ class Calls:
 
     Args:
         name: of the thread.
+        callers: makes what calls, by flow and stage, in place of the actions; for tests.
     """
 
-    def __init__(self, plans: Sequence[Plan], *, clock: Clock, values: Values, name: str) -> None:
+    def __init__(
+        self,
+        plans: Sequence[Plan],
+        *,
+        clock: Clock,
+        values: Values,
+        name: str,
+        callers: Callable[[str, str], Caller] | None = None,
+    ) -> None:
+        self._callers = callers
         self._clock = clock
         self._name = name
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -48,6 +58,9 @@ class Calls:
 
     def _made(self, plan: Plan, node: Node, values: Values) -> StageCalls:
         assert node.calling is not None
+        if self._callers is not None:
+            caller = self._callers(plan.name, node.name)
+            return StageCalls(plan.name, node.name, node.calling, caller, self._clock)
         action = node.calling.action
         settings = values_of(action.settings(), values.env, values.secret)
         opening = Opening(plan.name, node.name, settings, self._clock)

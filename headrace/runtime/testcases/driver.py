@@ -21,6 +21,7 @@ from headrace.runtime.flow import Flow, did_you_mean
 from headrace.runtime.graph import check_flows
 from headrace.runtime.plan import Plan, build_plan
 from headrace.runtime.settings import WorkerSettings
+from headrace.runtime.testcases.answers import NewCaller, answering
 from headrace.runtime.testcases.coverage import Coverage, CoveragePlace, coverage_of
 from headrace.runtime.testcases.reader import Reader, TopicReader
 from headrace.runtime.testcases.records import (
@@ -107,6 +108,7 @@ class Driver:
         values: Values | None = None,
         topics: Mapping[str, int] | None = None,
         settings: WorkerSettings | None = None,
+        callers: NewCaller | None = None,
     ) -> None:
         self.settings = settings or WorkerSettings.model_validate(SETTINGS)
         self.plans: tuple[Plan, ...] = tuple(
@@ -118,6 +120,7 @@ class Driver:
         self._clock = clock
         self._worker_clock = WorkerClock(clock)
         self._values = values or GivenValues({}, {})
+        self._callers = callers or answering({})
         self._members: list[Member] = []
         self._own: set[tuple[str, int, int]] = set()
         self._is_closed = False
@@ -168,6 +171,7 @@ class Driver:
                     values=self._values,
                     name=WORKER,
                     topics=described,
+                    callers=self._callers,
                     visited=lambda *place: self.visited.add(CoveragePlace(*place)),
                 )
             )

@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from headrace.runtime.duration import Duration
+from headrace.runtime.expression import Expression, ExtraNames, Template
 
 TOLERANCE: Final = 1e-9
 """How far apart, relative to their size, two numbers may be unless a document says otherwise."""
@@ -184,6 +185,41 @@ class Rules(Part):
     """What to do about records, and dead letters, of which the test says nothing: `fail` (the default) or `ignore`."""
 
 
+Asked = ExtraNames("arguments")
+"""`arguments` are what the stage's config makes of the record for the call."""
+
+
+class Answer(Part):
+    """What something outside answers to a stage; with nothing but `when` and `times` the event goes on as it is."""
+
+    when: Annotated[Expression, Asked] | None = None
+    """Whether the answer is for this record, an expression over `event`, `key` and `arguments`; for every one when left out."""
+    times: Annotated[StrictInt, Field(ge=1)] | None = None
+    """How often it is given; then the next one that fits is."""
+    event: Annotated[Template, Asked] | None = None
+    """The event that the stage sends on; `${...}` over `event`, `key` and `arguments` may stand anywhere inside."""
+    merge: Annotated[Template, Asked] | None = None
+    """Fields that are added to the event."""
+    drop: bool = False
+    """The stage sends nothing on."""
+    error: str | None = None
+    """The call fails with this message."""
+    temporary: bool = False
+    """Whether the failure is worth another try by default."""
+    status: int | str | None = None
+    """What `retry_if` sees as `error.status`."""
+
+    @model_validator(mode="after")
+    def _one_of(self) -> "Answer":
+        given = self.has("event", "merge", "drop", "error")
+        if len(given) > 1:
+            raise ValueError(f"give one of 'event', 'merge', 'drop' and 'error', not {len(given)}")
+        return self
+
+
+Answers = dict[str, tuple[Answer, ...]]
+
+
 class TestCase(Rules):
     """Input, and what should come of it. Every test has topics, a worker and a clock of its own."""
 
@@ -195,6 +231,8 @@ class TestCase(Rules):
     """What is sent, and what happens in between."""
     expect: dict[str, tuple[ExpectedRecord, ...]] = {}
     """Per topic, the records that come out; an empty list says that none does."""
+    answers: Answers = {}
+    """Per stage that calls something outside, what comes back: the first answer that fits. They come before the file's."""
     dead_letters: tuple[ExpectedDeadLetter, ...] | None = None
     """The records that fail; none when left out."""
     stops: StrictStr | None = None
@@ -216,4 +254,6 @@ class TestDocument(Rules):
     """Where the clock begins; 2026-01-01T00:00:00Z when left out."""
     topics: dict[str, Partitions] = {}
     """Partitions of topics; every other has one."""
+    answers: Answers = {}
+    """Per stage that calls something outside, what comes back in all tests."""
     tests: Annotated[tuple[TestCase, ...], AfterValidator(_not_without_tests)]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from headrace.runtime.errors import FlowError, FlowStoppedError, HeadraceError, SettingsError
 from headrace.runtime.task.records import encode_header, encode_key, encode_text
+from headrace.runtime.testcases.answers import answering, answers_of
 from headrace.runtime.testcases.coverage import Coverage, CoveragePlace, coverage_of
 from headrace.runtime.testcases.driver import NOW_MS, Driver, GivenValues, memory_engine
 from headrace.runtime.testcases.loading import Suite, load_suites
@@ -31,7 +32,7 @@ from headrace.runtime.testcases.report import (
 )
 
 DEAD_LETTERS = "dead letters"
-Opener = Callable[[Suite], Driver]
+Opener = Callable[[Suite, TestCase], Driver]
 
 
 def run_tests(paths: Iterable[str | Path]) -> TestReport:
@@ -47,8 +48,8 @@ def run_tests(paths: Iterable[str | Path]) -> TestReport:
     )
 
 
-def open_in_memory(suite: Suite) -> Driver:
-    """A driver of the suite's flows on a broker of its own."""
+def open_in_memory(suite: Suite, case: TestCase) -> Driver:
+    """A driver of the suite's flows on a broker of its own, for one test."""
     document = suite.document
     engine = memory_engine(NOW_MS if document.now is None else document.now)
     return Driver(
@@ -57,6 +58,7 @@ def open_in_memory(suite: Suite) -> Driver:
         clock=engine.clock,
         values=GivenValues(document.env, document.secrets),
         topics=document.topics,
+        callers=answering(answers_of(document, case)),
     )
 
 
@@ -72,7 +74,7 @@ def run_suite(suite: Suite, opened: Opener = open_in_memory) -> SuiteResult:
     for index, case in enumerate(suite.document.tests):
         place = suite.place(index)
         try:
-            with opened(suite) as driver:
+            with opened(suite, case) as driver:
                 mismatches = tuple(run_case(suite, case, driver))
                 visited |= driver.visited
                 coverage = coverage_of(driver.plans, visited)

@@ -10,6 +10,7 @@ from threading import Event
 
 from headrace.runtime.clock import Clock
 from headrace.runtime.contracts.broker import Broker, Message, Reaction, TopicPartition
+from headrace.runtime.contracts.call import Caller
 from headrace.runtime.contracts.store import Store
 from headrace.runtime.environment import Values
 from headrace.runtime.errors import (
@@ -70,7 +71,8 @@ class Member:
     """Runs the flows of one group.
 
     All methods but `stop` and those for other threads belong to one thread. `reached` is called before each step of a
-    commit, `visited` by generated code when stages and routes are covered; both are for tests.
+    commit, `visited` by generated code when stages and routes are covered, `callers` makes what calls the outside; all are
+    for tests.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class Member:
         folder: Path | None = None,
         address: str | None = None,
         reached: Callable[[Step], None] = nothing_watched,
+        callers: Callable[[str, str], Caller] | None = None,
         visited: Callable[[str, str, str], None] | None = None,
     ) -> None:
         self.group = plans[0].group
@@ -123,9 +126,14 @@ class Member:
             formats=self._formats,
             listener=self,
             reached=reached,
+            callers=callers,
             visited=visited,
         )
-        self._session = self._new_session()
+        try:
+            self._session = self._new_session()
+        except BaseException:
+            self._formats.close()
+            raise
 
     # ---- for other threads
 

@@ -15,6 +15,7 @@ from headrace.runtime.contracts.broker import (
     RebalanceListener,
     TopicPartition,
 )
+from headrace.runtime.contracts.call import Caller
 from headrace.runtime.environment import Values
 from headrace.runtime.errors import HeadraceError
 from headrace.runtime.plan import Plan
@@ -59,6 +60,7 @@ class Session:
         formats: Formats,
         listener: RebalanceListener,
         reached: Callable[[Step], None],
+        callers: Callable[[str, str], Caller] | None,
         visited: Callable[[str, str, str], None] | None,
     ) -> None:
         group = plans[0].group
@@ -111,7 +113,18 @@ class Session:
             raise
         self.tasks = (
             self._make_tasks(
-                plans, settings, broker, admin, clock, values, name, address, topics, store, formats
+                plans,
+                settings,
+                broker,
+                admin,
+                clock,
+                values,
+                name,
+                address,
+                topics,
+                store,
+                formats,
+                callers,
             )
             if any(plan.is_stateful for plan in plans)
             else None
@@ -140,6 +153,7 @@ class Session:
         topics: TopicsInUse,
         store: MemberStore,
         formats: Formats,
+        callers: Callable[[str, str], Caller] | None,
     ) -> Tasks:
         opened = store.open()
         reader_id = f"{plans[0].group}.{name}.restore"
@@ -173,7 +187,13 @@ class Session:
             me=client_id(plans[0].group, name, address),
             copies=settings.standby,
             calls=TaskCalls(
-                Calls(plans, clock=clock, values=values, name=f"headrace {plans[0].group} calls"),
+                Calls(
+                    plans,
+                    clock=clock,
+                    values=values,
+                    name=f"headrace {plans[0].group} calls",
+                    callers=callers,
+                ),
                 self.program,
             ),
         )
