@@ -23,7 +23,13 @@ Called = TypeVar("Called", bound=Callable[..., Any])
 
 @click.group()
 def cdc() -> None:
-    """Look after stages with the action cdc: what they need, how far they are, what they cost the database."""
+    """Look after stages with the action cdc. Every command answers in JSON with --json.
+
+    \b
+    Example:
+      headrace cdc check flows/replica.yaml
+      headrace cdc status flows/replica.yaml
+    """  # noqa: D301 # click reads the backspace itself
 
 
 def about_stage(command: Called) -> Called:
