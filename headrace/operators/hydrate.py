@@ -1,13 +1,17 @@
 """`hydrate`: adds to each record what is known elsewhere about it.
 
 Where it is looked up is the *source*: exactly one of the fields in `SOURCES` is set, and names the action that looks there.
+A topic is read as a table here; other systems are lookups (`contracts.lookup`).
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
-from pydantic import Field
+from pydantic import Field, create_model
 
+from headrace.operators.answer_cache import CacheConfig
+from headrace.operators.hydrate_lookup import HydrateLookup, lookup_problems
 from headrace.operators.join.config import ROW_NAMES, is_topic_name, milliseconds, names_beyond
 from headrace.operators.join.rows import FORGOTTEN
 from headrace.operators.join.stream_table import rows_of
@@ -24,6 +28,7 @@ from headrace.runtime.contracts.action import (
 from headrace.runtime.duration import Duration
 from headrace.runtime.errors import RecordError
 from headrace.runtime.expression import Expression
+from headrace.runtime.lookups import installed_lookups
 
 MISSING: Final = ("pass", "drop", "fail")
 
@@ -65,28 +70,41 @@ class HydrateConfig(ActionConfig):
     select: list[str] = Field(
         default_factory=list, description="keep only these fields of what is found; otherwise all"
     )
+    cache: CacheConfig | None = Field(
+        None,
+        description="not with `table`: remember answers: ttl, missing_ttl, entries; otherwise each batch asks anew",
+    )
     missing: str = Field(
         "pass",
         description="when nothing is found: pass (`into` becomes null), drop, fail, or the name of a stage that gets the record",
     )
 
 
+def _with_lookups() -> type[HydrateConfig]:
+    """The config with a field for each lookup that is installed."""
+    fields: dict[str, Any] = {
+        name: (kind.Config | None, Field(None, description=f"source: {kind.description}"))
+        for name, kind in installed_lookups().items()
+    }
+    return create_model("HydrateConfig", __base__=HydrateConfig, **fields)
+
+
 class Hydrate(Action):
     """Looks up data elsewhere by a key, and adds it to each event."""
 
-    Config = HydrateConfig
+    Config = _with_lookups()
     config: HydrateConfig
 
     def specialised(self) -> Action:
         """The action of the source; itself, with its problems, when there are any."""
         if any(True for _ in self.problems()):
             return self
-        source = next(name for name in SOURCES if getattr(self.config, name) is not None)
+        source = next(name for name in SOURCES if getattr(self.config, name, None) is not None)
         return SOURCES[source](self.config)
 
     def problems(self) -> Iterable[str]:
         config = self.config
-        named = [name for name in SOURCES if getattr(config, name) is not None]
+        named = [name for name in SOURCES if getattr(config, name, None) is not None]
         if len(named) != 1:
             known = ", ".join(f"'{name}'" for name in SOURCES)
             found = f", found {' and '.join(named)}" if named else ""
@@ -97,9 +115,14 @@ class Hydrate(Action):
             yield "into: must name a field"
         if config.table is not None:
             yield from self._table()
+        for name, kind in installed_lookups().items():
+            if getattr(config, name, None) is not None:
+                yield from lookup_problems(config, name, kind, MISSING)
 
     def _table(self) -> Iterator[str]:
         config = self.config
+        if config.cache is not None:
+            yield "cache: a table is at hand anyway; leave it out"
         if not is_topic_name(config.table or ""):
             yield "table: a topic's name has 1 to 249 letters, digits, '.', '_' or '-', and is not '.' or '..'"
         if config.as_of and config.history is None:
@@ -222,5 +245,8 @@ class HydrateTable(KeyedAction):
             context.forward(event, to=what)
 
 
-SOURCES: Final[Mapping[str, type[KeyedAction]]] = {"table": HydrateTable}
+SOURCES: Final[Mapping[str, Callable[[HydrateConfig], Action]]] = {
+    "table": HydrateTable,
+    **{name: partial(HydrateLookup, name, kind) for name, kind in installed_lookups().items()},
+}
 """The fields of the config that name a source, each with the action that looks there."""

@@ -1,0 +1,1 @@
+"""Where `hydrate` looks besides tables: HTTP and SQL."""
