@@ -92,6 +92,11 @@ class WebhookApplication:
             remember=self._deliveries.remember,
         )
 
+    @property
+    def why_not(self) -> str:
+        """Why nothing can be taken now; empty when it can."""
+        return self._bridge.why_not
+
     async def close(self) -> None:
         """Take nothing more, and end. May be called again."""
         await self._bridge.close()

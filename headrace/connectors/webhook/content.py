@@ -11,6 +11,7 @@ from headrace.connectors.webhook.request import RequestHeaders
 
 BodyFormat = Literal["json", "form", "text", "bytes"]
 FORM_FIELDS_MAX: Final = 1_000
+TAKEN_MAX: Final = 64
 
 _TYPES: Final = {
     "json": ("application/json", "text/json", "*+json"),
@@ -27,6 +28,7 @@ class ContentTypes:
     def __init__(self, format_: BodyFormat, given: tuple[str, ...]) -> None:
         self._patterns = tuple(one.lower() for one in given) or _TYPES[format_]
         self._is_text = format_ in ("json", "form", "text")
+        self._taken: set[str] = set()  # as they were written by senders, so as not to look twice
 
     def check(self, headers: RequestHeaders) -> None:
         """Refuse what is not taken.
@@ -51,6 +53,8 @@ class ContentTypes:
         Raises:
             RefusedError: 415, with what is taken.
         """
+        if content_type in self._taken:
+            return
         name, parameters = split_type(content_type)
         if not any(_fits(name, pattern) for pattern in self._patterns):
             accepted = ", ".join(self._patterns)
@@ -61,6 +65,8 @@ class ContentTypes:
             )
         if self._is_text and parameters.get("charset", "").lower() not in _UTF8:
             raise RefusedError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the charset must be utf-8")
+        if len(self._taken) < TAKEN_MAX:
+            self._taken.add(content_type)
 
 
 def split_type(content_type: str) -> tuple[str, dict[str, str]]:

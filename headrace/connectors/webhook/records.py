@@ -12,7 +12,6 @@ from headrace.connectors.webhook.config import (
     SENDER,
     IdempotencyConfig,
     WebhookConfig,
-    is_kept,
 )
 from headrace.connectors.webhook.content import ContentTypes, read_body, unprocessable
 from headrace.connectors.webhook.outgoing import Record
@@ -37,7 +36,7 @@ class Records:
         self._types = ContentTypes(config.format, config.content_types)
         patterns = (*config.verify.kept, *config.headers, CONTENT_TYPE)
         self._names = frozenset(one for one in patterns if not one.endswith("*"))
-        self._prefixes = tuple(one for one in patterns if one.endswith("*"))
+        self._prefixes = tuple(one[:-1] for one in patterns if one.endswith("*"))
         self._key = Computation("key", config.key, *NAMES) if config.key is not None else None
         self._needs_delivery = False
         self._delivery: DeliveryOf | None = None
@@ -134,7 +133,7 @@ class Records:
         return [
             (name, text.encode("latin-1"))
             for name, text in headers.items()
-            if name in self._names or any(is_kept(name, one) for one in self._prefixes)
+            if name in self._names or name.startswith(self._prefixes)
         ]
 
     def _own(self, now_ms: int, sender: str, request_id: str | None) -> Headers:
@@ -151,13 +150,20 @@ def _encoded(text: str, what: str) -> bytes:
         raise unprocessable(f"the {what} is not UTF-8") from None
 
 
+def _raw(text: str) -> bytes:
+    """A header's value as it was sent."""
+    return text.encode("latin-1")
+
+
 def delivery_of(config: WebhookConfig, idempotency: IdempotencyConfig) -> DeliveryOf | None:
     """How a request says which delivery it is: as the document says, or as the scheme's sender does."""
     if idempotency.key is not None:
         return Computation("idempotency.key", idempotency.key, *NAMES)
     header = idempotency.header or config.verify.key_header
     if header is not None:
-        return lambda _event, headers: headers.get(header) or headers.get(ALIASES.get(header, ""))
+        return lambda _event, headers: _raw(
+            headers.get(header) or headers.get(ALIASES.get(header, ""), "")
+        )
     if (name := config.verify.key_field) is not None:
         return lambda event, _headers: event.get(name) if isinstance(event, dict) else None
     return None

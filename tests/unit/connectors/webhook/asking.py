@@ -196,7 +196,7 @@ async def hook(
     made = Hook(app, broker, clock, statuses)
     try:
         if is_awaited:
-            await until(lambda: not app._bridge.why_not)
+            await until(lambda: not app.why_not)
         yield made
     finally:
         await app.close()
