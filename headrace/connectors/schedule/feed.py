@@ -14,9 +14,10 @@ LOOK_AGAIN_S = 1.0
 class ScheduleFeed(Exclusive):
     """Writes a record for each due time, exactly once whatever dies."""
 
-    def __init__(self, config: ScheduleConfig, topic: str, stage: str) -> None:
+    def __init__(self, config: ScheduleConfig, topic: str, flow: str, stage: str) -> None:
         self._config = config
         self._topic = topic
+        self._flow = flow
         self._stage = stage
 
     def topics(self) -> Sequence[FeedTopic]:
@@ -24,7 +25,7 @@ class ScheduleFeed(Exclusive):
 
     def ticker(self, place: FeedPlace) -> Ticker:
         """What `run` steps. For the caller to close."""
-        return Ticker(self._config, place, self._topic, self._stage)
+        return Ticker(self._config, place, self._topic, self._flow, self._stage)
 
     def run(self, place: FeedPlace) -> None:
         ticker = self.ticker(place)

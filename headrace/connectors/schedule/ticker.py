@@ -34,11 +34,14 @@ class Ticker:
     =========== ==================================================================
     """
 
-    def __init__(self, config: ScheduleConfig, place: FeedPlace, topic: str, stage: str) -> None:
+    def __init__(
+        self, config: ScheduleConfig, place: FeedPlace, topic: str, flow: str, stage: str
+    ) -> None:
         self._config = config
         self._place = place
         self._topic = topic
         self._stage = stage
+        self._name = f"{flow}.{stage}"
         self._times = config.times()
         self._jitter_ms = config.jitter // timedelta(milliseconds=1)
         self._data = Computation("data", config.data, "event") if config.data is not None else None
@@ -152,7 +155,7 @@ class Ticker:
 
     def _write(self, ticks: tuple[Tick, ...], due_ms: int) -> None:
         """Commit ticks and the position behind them, all or nothing."""
-        producer, name = self._producer, f"{self._place.flow}.{self._stage}"
+        producer, name = self._producer, self._name
         values = [orjson.dumps(self._event(tick, name)) for tick in ticks]
         producer.begin_transaction()
         try:

@@ -35,7 +35,7 @@ class Schedule(TriggerAction):
         return Source(topics=(self._topic,))
 
     def feed(self) -> ScheduleFeed:
-        return ScheduleFeed(self.config, self._topic, self._stage)
+        return ScheduleFeed(self.config, self._topic, self._flow, self._stage)
 
     @property
     def _topic(self) -> str:

@@ -60,6 +60,7 @@ def place_of(
         clock=clock,
         stopped=stopped,
         report=report,
+        group=plan.group,
     )
 
 

@@ -40,8 +40,8 @@ class ScheduleWorld:
     def place(self) -> FeedPlace:
         return FeedPlace(
             name="headrace.daily.tick",
-            flow="daily",
-            stage="tick",
+            flow="the daily flow",
+            stage="the tick",
             settings={},
             broker=self.broker,
             client={},
