@@ -33,7 +33,8 @@ def headers_of(scope: Scope) -> dict[str, str]:
 def path_inside(scope: Scope) -> str:
     """What the path of a request has behind the place where the application is mounted."""
     path: str = scope["path"]
-    return path.removeprefix(scope.get("root_path", "")).strip("/")
+    place: str = scope.get("root_path", "")
+    return path[len(place) :].strip("/") if path.startswith(place) else path
 
 
 def address_of(scope: Scope, headers: RequestHeaders, proxies: int) -> str:
