@@ -123,9 +123,6 @@ class Bridge:
 
     async def close(self) -> None:
         """End the threads, after what was written is acknowledged or its time is over. May be called again."""
-        limit_s = self._loop.time() + self._settings.ack_timeout_s
-        while self.unreported and self._loop.time() < limit_s:
-            await asyncio.sleep(RESTED_S)
         self._end.set()
         self._written.set()
         await asyncio.gather(*(asyncio.to_thread(one.join, JOIN_S) for one in self._threads))
@@ -199,11 +196,11 @@ class Bridge:
     def _drain(self, outgoing: Outgoing) -> None:
         """Wait for what is on its way, unless nobody waits for it any more."""
         end_s = self._place.clock.monotonic_s() + self._settings.ack_timeout_s
-        while outgoing.unreported and not outgoing.is_broken and not self._end.is_set():
+        while outgoing.unreported and not outgoing.is_broken:
             if self._place.clock.monotonic_s() >= end_s:
                 return
             if outgoing.poll(POLL_S) == 0:
-                self._end.wait(RESTED_S)
+                self._place.clock.sleep(RESTED_S)
 
     def _described(self) -> TopicDescription:
         admin = self._place.admin()

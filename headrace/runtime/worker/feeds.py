@@ -159,9 +159,8 @@ class Feeds:
         self.is_open = True
 
     async def close_routes(self) -> None:
-        """Answer no more."""
-        routes, self.routes = self.routes, {}
-        for application in routes.values():
+        """Take nothing more. The applications stay to say so: a sender that is told 404 may never come again."""
+        for application in self.routes.values():
             close = getattr(application, "close", None)
             if close is not None:
                 await close()
