@@ -53,7 +53,12 @@ JSON = {"content-type": "application/json"}
 
 
 def worker_of(folder: Path, *flows: str, **given: object) -> Worker:
-    settings: dict[str, Any] = {"create_topics": True, "http": "127.0.0.1:0", "state_dir": folder, **given}
+    settings: dict[str, Any] = {
+        "create_topics": True,
+        "http": "127.0.0.1:0",
+        "state_dir": folder,
+        **given,
+    }
     broker = MemoryBroker(clock=SystemClock())
     values = Values(secrets={"HOOK": "one"})
     return Worker(flows_of(*flows), broker=broker, values=values, **settings)
