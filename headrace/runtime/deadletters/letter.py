@@ -7,6 +7,7 @@ from typing import Any, Final
 import orjson
 
 from headrace.runtime.contracts.broker import Headers, Message, TopicPartition
+from headrace.runtime.task.failures import VALUE
 from headrace.runtime.task.records import BYTES, CROSSING, OWN, RUN, SENDER, TRIGGER
 
 CARRIED: Final = (RUN, TRIGGER, CROSSING, BYTES, SENDER)
@@ -93,6 +94,11 @@ class Letter:
         return self.raw(EDITED) is not None
 
     @property
+    def is_event(self) -> bool:
+        """Whether the value is the event that came to the stage, which is in no record: it is behind a keyed stage."""
+        return self.raw(VALUE) is not None
+
+    @property
     def user_headers(self) -> Headers:
         """The headers that the record itself had."""
         return [pair for pair in self.headers if not pair[0].startswith(OWN)]
@@ -126,6 +132,7 @@ class Letter:
             "headers": {name: shown(value) for name, value in self.user_headers},
             "results": _json_or_text(self.raw(CROSSING)),
             "edited_from": self.told("edited") or None,
+            "value_is": "event" if self.is_event else "record",
             "value_bytes_omitted": int(self.told("value-omitted") or 0) or None,
             "value": _json_or_text(self.value),
         }

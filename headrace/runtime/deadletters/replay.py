@@ -11,6 +11,7 @@ from headrace.runtime.deadletters.letter import OMITTED, Letter
 from headrace.runtime.deadletters.way import Way, way_of
 from headrace.runtime.errors import RecordError
 from headrace.runtime.plan import Plan
+from headrace.runtime.task.records import OWN
 
 BATCH = 500
 """Letters per transaction."""
@@ -68,7 +69,8 @@ class Replay:
             raise RecordError(
                 f"'{topic.name}' deletes records that are as old as this one; --now gives it the time of now"
             )
-        return way, self._whole(letter)
+        whole = self._whole(letter)
+        return way_of(self._plan, whole), whole
 
     def send(self, letters: Iterable[Letter]) -> Iterator[Refusal]:
         """Replay letters; those that are refused come back, the others are in their topics when the iterator has ended.
@@ -115,21 +117,33 @@ class Replay:
     def _whole(self, letter: Letter) -> Letter:
         """The letter with what it leaves out: a value that was too large, or that of a record behind a keyed stage."""
         source = letter.source
-        assert source is not None
-        if letter.value is not None or letter.is_edited:
+        if source is None:
+            return letter
+        if letter.is_event and letter.is_edited:
+            raise RecordError(
+                f"its value is the event that came to stage '{letter.stage}', which is in no topic; what was edited can only"
+                " be published by hand"
+            )
+        if letter.is_edited or (letter.value is not None and not letter.is_event):
             return letter
         found = (
             self._box.record(source, letter.source_offset) if letter.source_offset >= 0 else None
         )
-        if found is None:
-            is_omitted = letter.raw(OMITTED) is not None
-            if is_omitted or letter.source_offset < 0:
+        if found is None or (letter.is_event and found.value() is None):
+            if letter.is_event:
+                raise RecordError(
+                    f"what failed is an event of a stage before '{letter.stage}', and the record that it was made of is gone"
+                )
+            if letter.raw(OMITTED) is not None:
                 raise RecordError(
                     f"it has no value, and the record {source}@{letter.source_offset} that failed is gone;"
                     " headrace dlq edit --value gives it one"
                 )
             return letter  # a tombstone
-        return replace(letter, key=found.key(), value=found.value())
+        own = [pair for pair in letter.headers if pair[0].startswith(OWN)]
+        known = {name for name, _ in own}
+        theirs = [pair for pair in found.headers() or () if pair[0] not in known]
+        return replace(letter, key=found.key(), value=found.value(), headers=[*theirs, *own])
 
     def _described(self, name: str) -> TopicDescription | None:
         if name not in self._topics:

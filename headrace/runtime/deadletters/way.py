@@ -56,7 +56,7 @@ def way_of(plan: Plan, letter: Letter) -> Way:
             f"it is a row of the table '{letter.source.topic}'; write a better row to that topic"
         )
     graph = plan.graph
-    if not any(node in graph.fused(source.stage) for source in entries):
+    if not any(_comes_to(graph, source.stage, node) for source in entries):
         raise RecordError(
             f"the flow has changed: stage '{node.name}' is not behind '{letter.source.topic}' any more"
         )
@@ -82,6 +82,12 @@ def _reads(source: PlannedSource, topic: str) -> bool:
     return topic in source.topics
 
 
+def _comes_to(graph: Graph, entry: str, failed: Node) -> bool:
+    """Whether records come from an entry to a stage, or to the topic in front of it, where its key is computed."""
+    through = {node.name for node in graph.fused(entry)}
+    return failed.name in through or bool(through.intersection(graph.inputs[failed.name]))
+
+
 def _repeated(graph: Graph, entry: str, failed: Node) -> Iterator[str]:
     """Stages with effects that records pass from the entry on without having to pass the one that failed.
 
@@ -101,7 +107,9 @@ def _repeated(graph: Graph, entry: str, failed: Node) -> Iterator[str]:
         seen.add(name)
         node = through[name]
         todo += [one for one in _reached(graph, node, failed) if one in through]
-    yield from (name for name in through if name in seen and _has_effects(graph, through[name]))
+    yield from (
+        name for name in through if name in seen and _has_effects(graph, through[name], failed)
+    )
 
 
 def _reached(graph: Graph, node: Node, failed: Node) -> Iterator[str]:
@@ -121,9 +129,10 @@ def _fans_out(node: Node) -> bool:
     return node.stage.action == "split" or getattr(node.action.config, "each", None) is not None
 
 
-def _has_effects(graph: Graph, node: Node) -> bool:
+def _has_effects(graph: Graph, node: Node, failed: Node) -> bool:
     if node.keyed is not None:
         return True
     if isinstance(node.action, InlineAction) and node.action.sinks():
         return True
-    return any(graph.by_name[target].is_behind_topic(node.name) for target in node.targets)
+    behind = (one for one in node.targets if graph.by_name[one].is_behind_topic(node.name))
+    return any(one != failed.name for one in behind)  # what failed has not come to its topic

@@ -6,6 +6,8 @@ from collections.abc import Callable, Collection, Mapping
 from types import FrameType
 from typing import Any
 
+import orjson
+
 from headrace.runtime.clock import Clock
 from headrace.runtime.codegen import Entry, LinePlace, Module
 from headrace.runtime.contracts.broker import Broker, Headers, Message, Reaction
@@ -19,6 +21,7 @@ from headrace.runtime.errors import (
 )
 from headrace.runtime.limit import Limit
 from headrace.runtime.task.dead_letter_limit import DeadLetterLimit
+from headrace.runtime.task.emission import Emission
 from headrace.runtime.task.failure import Failure, explained, generated_frame
 from headrace.runtime.task.log_limit import LogLimit
 from headrace.runtime.task.records import (
@@ -34,6 +37,9 @@ from headrace.runtime.task.records import (
 )
 
 logger = logging.getLogger(__name__)
+
+VALUE = "headrace-value"
+"""`event` where the value of a dead letter is the event that came to the stage, for want of a record that holds it."""
 
 NOT_THE_RECORD = (RestartError, FencedError, TransactionError, RetriableError, StoreCorruptError)
 
@@ -119,7 +125,7 @@ class Failures:
                 f"flow '{failure.flow}': stage '{failure.stage}' skipped {failure.where}: {failure.text}",
             )
         else:
-            self._dead_letter(failure)
+            self._dead_letter(failure, traceback.tb_frame)
 
     def _raise_unless_record(self, error: Exception) -> None:
         if isinstance(error, NOT_THE_RECORD):
@@ -175,7 +181,7 @@ class Failures:
             },
         }
 
-    def _dead_letter(self, failure: Failure) -> None:
+    def _dead_letter(self, failure: Failure, frame: FrameType) -> None:
         topic = self._dead_letter_topics[failure.flow]
         message = failure.message
         self._limit.count(failure)
@@ -186,6 +192,10 @@ class Failures:
         )
         told, timestamp = self._dead_letter_headers(failure), max(message.timestamp()[1], 0)
         theirs, value = plain_headers(message) or [], message.value()
+        if isinstance(message, Emission):
+            # What a keyed stage sends on is in no topic: without its event, nobody could tell what has failed.
+            value = _value_of(frame.f_locals.get(failure.place.event))
+            told.append((VALUE, b"event"))
         omitted: Headers = [("headrace-value-omitted", str(len(value or b"")).encode())]
         # The later ones are for records larger than this producer may write: they stay where they are, and it tells where.
         attempts: tuple[tuple[bytes | None, bytes | None, Headers], ...] = (
@@ -224,6 +234,14 @@ class Failures:
     def _carried(self, message: Message) -> Headers:
         """What a record of a link topic needs besides to be processed again."""
         return [p for p in message.headers() or () if p[0] in (CROSSING, TRIGGER, BYTES, SENDER)]
+
+
+def _value_of(event: Any) -> bytes | None:
+    """An event as a dead letter carries it; None where it cannot be written, as its error tells."""
+    try:
+        return event if isinstance(event, bytes) else orjson.dumps(event)
+    except TypeError:
+        return None
 
 
 def _text_of(value: bytes | None) -> str | None:
