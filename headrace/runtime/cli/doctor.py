@@ -112,6 +112,7 @@ def _flows(
 ) -> "Iterator[Finding]":
     from headrace.runtime.cli.checks.finding import fail, ok
     from headrace.runtime.cli.checks.flow_topics import check_flow
+    from headrace.runtime.cli.checks.workers import check_workers
     from headrace.runtime.cli.planning import plans_of
     from headrace.runtime.errors import FlowError
 
@@ -124,3 +125,4 @@ def _flows(
     yield ok("flows", ", ".join(plan.name for plan in plans))
     for plan in plans:
         yield from check_flow(plan, admin, settings, nodes)
+        yield from check_workers(plan, admin, settings)
