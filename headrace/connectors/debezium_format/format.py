@@ -1,10 +1,10 @@
 """The format and its options."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import orjson
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from headrace.connectors.debezium_format.change import Kind, event_reader, row_reader
 from headrace.connectors.debezium_format.conversion import Decimals, Times, conversion_of
@@ -14,6 +14,8 @@ from headrace.runtime.contracts.format import (
     FormatOpening,
     FormatOptions,
     ValueFormat,
+    format_with,
+    load_format,
 )
 from headrace.runtime.errors import UndecodableError
 
@@ -28,9 +30,23 @@ class DebeziumOptions(FormatOptions):
     times: Times = Field(
         "keep", description="times as Debezium encodes them (keep), or as text in ISO 8601"
     )
+    encoding: Literal["json", "avro", "protobuf", "json_schema"] = Field(
+        "json",
+        description="how the connector's converter writes: json, or avro, protobuf or json_schema by a schema registry",
+    )
     also: tuple[Kind, ...] = Field(
         (), description="records about the connector that start runs too, as they are"
     )
+
+    @model_validator(mode="after")
+    def _check(self) -> "DebeziumOptions":
+        if self.encoding in ("protobuf", "json_schema") and (
+            self.decimals != "keep" or self.times != "keep"
+        ):
+            raise ValueError(
+                f"'decimals' and 'times' are told by schemas of JSON and Avro only, not of {self.encoding}"
+            )
+        return self
 
 
 class DebeziumFormat(ValueFormat):
@@ -45,13 +61,16 @@ class DebeziumFormat(ValueFormat):
     def summary(self) -> str:
         return "a change event of Debezium"
 
-    def decoder(self, opening: FormatOpening) -> Decoder:  # noqa: ARG002 # it needs nothing of the worker
-        return self._decoder(event_reader(frozenset(self.options.also)))
+    def decoder(self, opening: FormatOpening) -> Decoder:
+        return self._decoder(opening, event_reader(frozenset(self.options.also)))
 
-    def row_decoder(self, opening: FormatOpening) -> Decoder:  # noqa: ARG002 # likewise
-        return self._decoder(row_reader())
+    def row_decoder(self, opening: FormatOpening) -> Decoder:
+        return self._decoder(opening, row_reader())
 
-    def _decoder(self, read: Callable[[Any], Any]) -> Decoder:
+    def _decoder(self, opening: FormatOpening, read: Callable[[Any], Any]) -> Decoder:
+        if self.options.encoding != "json":
+            decode_value = load_format(self._inner()).decoder(opening)
+            return lambda value: read(decode_value(value))
         unwrapped = unwrapping(self._conversion)
 
         def decode(value: bytes) -> Any:
@@ -61,6 +80,14 @@ class DebeziumFormat(ValueFormat):
                 raise undecodable(error) from None
 
         return decode
+
+    def _inner(self) -> str:
+        """The format of the registry; only Avro's schemas tell which fields are decimals and times."""
+        encoding, decimals, times = self.options.encoding, self.options.decimals, self.options.times
+        if encoding != "avro":
+            return encoding
+        given = {"decimals": decimals if decimals != "keep" else "text", "times": times}
+        return format_with(encoding, **given)
 
     def _conversion(self, schema: Any) -> Callable[[Any], Any] | None:
         decimals, times = self.options.decimals, self.options.times

@@ -45,24 +45,23 @@ def unwrapping(conversion_of: Callable[[Any], Conversion | None]) -> Callable[[b
             if event["schema"] is not None and event["schema"].__class__ is not dict:
                 return event
             convert = conversion_of(event["schema"])
-            _remember(value, event, convert)
+            remember(value, convert)
             return event["payload"] if convert is None else convert(event["payload"])
         if not bare:
             bare.append(conversion_of(None))
         return event if bare[0] is None else bare[0](event)
 
-    def _remember(value: bytes, event: dict[str, Any], convert: Conversion | None) -> None:
-        end = value.find(PAYLOAD) + len(PAYLOAD)
-        beginning = value[:end]
-        try:
-            # Only if what is before the payload is the whole schema, and not one that has a `payload` in it.
-            is_whole = orjson.loads(beginning + b"null}") == {**event, "payload": None}
-        except orjson.JSONDecodeError:
+    def remember(value: bytes, convert: Conversion | None) -> None:
+        beginning = value[: value.find(PAYLOAD) + len(PAYLOAD)]
+        if not value.startswith(BEGINNING):
             return
-        if is_whole and value.startswith(BEGINNING):
-            if len(known) >= SCHEMAS_MAX:
-                known.clear()
-            known[beginning] = convert
+        try:
+            orjson.loads(beginning + b"null}")
+        except orjson.JSONDecodeError:
+            return  # a `payload` inside of the schema: what follows it is never JSON, so looking would be in vain
+        if len(known) >= SCHEMAS_MAX:
+            known.clear()
+        known[beginning] = convert
 
     return unwrapped
 

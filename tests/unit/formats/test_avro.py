@@ -8,6 +8,7 @@ import orjson
 import pytest
 from fastavro import parse_schema, schemaless_reader, schemaless_writer
 
+from headrace.runtime.contracts.format import FormatUse
 from headrace.runtime.errors import RecordError, SettingsError, UndecodableError
 from tests.registry_server import RegistryServer
 from tests.unit.formats.registered import decoder, encoder, formats_of, framed
@@ -251,3 +252,29 @@ def test_a_subject_may_be_made_of_the_records_name(registry: RegistryServer) -> 
 def test_without_a_type_of_its_own_no_name_makes_a_subject(registry: RegistryServer) -> None:
     with pytest.raises(SettingsError, match="no name to make a subject of"):
         encoder(formats_of(registry), how(inline="string", strategy="record"))
+
+
+def test_changes_of_debezium_may_be_written_in_avro(registry: RegistryServer) -> None:
+    row = {"type": "record", "name": "Value", "fields": [{"name": "id", "type": "long"}]}
+    envelope = {
+        "type": "record",
+        "name": "Envelope",
+        "fields": [
+            {"name": "before", "type": ["null", row], "default": None},
+            {"name": "after", "type": ["null", "Value"], "default": None},
+            {"name": "op", "type": "string"},
+        ],
+    }
+    registry.put("orders-value", envelope)
+    formats = formats_of(registry)
+    how_read = 'debezium {"encoding":"avro"}'
+    created = {"before": None, "after": {"id": 1}, "op": "c"}
+
+    values = [
+        encoder(formats, "avro")(change)
+        for change in (created, {"before": {"id": 1}, "after": None, "op": "d"})
+    ]
+
+    assert decoder(formats, how_read)(values[0]) == created
+    rows = formats.function(FormatUse(how_read, "row"))
+    assert [rows(value) for value in values] == [{"id": 1}, None]

@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from headrace.runtime.clock import ManualClock
-from headrace.runtime.contracts.format import SKIPPED, FormatUse
+from headrace.runtime.contracts.format import SKIPPED, FormatUse, load_format
 from headrace.runtime.errors import UndecodableError
 from headrace.runtime.task.formats import Formats
 
@@ -240,3 +240,14 @@ def test_a_value_that_does_not_fit_its_schema_fails_as_a_record() -> None:
 
     with pytest.raises(UndecodableError, match="does not fit the schema"):
         read(change, 'debezium {"decimals":"text"}')
+
+
+@pytest.mark.parametrize("option", ["decimals: text", "times: iso"])
+def test_conversions_are_refused_where_no_schema_tells_the_fields(option: str) -> None:
+    name, _, value = option.partition(": ")
+    given = {"type": "debezium", "encoding": "protobuf", name: value}
+
+    with pytest.raises(ValueError, match="schemas of JSON and Avro only"):
+        load_format(
+            "debezium " + orjson.dumps({k: v for k, v in given.items() if k != "type"}).decode()
+        )

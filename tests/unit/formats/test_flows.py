@@ -126,3 +126,24 @@ def test_a_wrong_format_is_a_mistake_in_the_document(given: str, told: str) -> N
 def test_a_format_that_cannot_be_written_is_refused_by_publish() -> None:
     with pytest.raises(FlowError, match=r"for reading only; write `format: json`"):
         plans_of(CHANGES.replace("topic: out", "topic: out, format: debezium"))
+
+
+def test_a_row_is_found_by_the_key_that_debezium_gives_it() -> None:
+    flow = HYDRATE.replace("select: [name]", "key: \"{'id': event.person}\"")
+    run = running(flow, topics=["in", "people"])
+
+    run.run(CREATED, topic="people", key='{"id":1}')
+    run.run({"person": 1}, {"person": 2})
+
+    assert [one["people"] for one in run.data("out")] == [ROW, None]
+
+
+@pytest.mark.parametrize("name", ["avro", "protobuf", "json_schema"])
+def test_a_flow_in_memory_needs_no_registry_as_its_values_are_json(name: str) -> None:
+    flow = CHANGES.replace("debezium", name).replace("topic: out", f"topic: out, format: {name}")
+    run = running(flow, topics=["in"])
+
+    run.run({"id": 1}, None, b"?")
+
+    assert [one.value for one in run.read("out")] == [b'{"id":1}', None]
+    assert b"a test's values are JSON" in (run.dead_letters[0].headers["headrace-error"] or b"")

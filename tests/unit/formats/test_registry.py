@@ -227,11 +227,9 @@ def test_a_flow_waits_for_its_registry_and_loses_nothing(registry: RegistryServe
     assert run.dead_letters == []
 
 
-def test_a_flow_that_needs_a_registry_says_so_when_it_starts() -> None:
-    run = running(AVRO_FLOW, topics=["in"])
-
+def test_without_the_setting_a_format_says_that_it_needs_it() -> None:
     with pytest.raises(SettingsError, match="format Avro needs the setting 'schema_registry'"):
-        run.run()
+        Formats().function(FormatUse("avro", "event"))
 
 
 @pytest.mark.parametrize(
