@@ -39,6 +39,7 @@ class Capture:
         self._known: dict[str, SourceTable] = {}
         self._signals: Signals | None = None
         self._next_report_s = self._next_heartbeat_s = self._next_signals_s = 0.0
+        self._has_begun = False
         self.has_streamed = False
 
     def run(self, *, is_first: bool) -> None:
@@ -58,7 +59,7 @@ class Capture:
             return
         if self._place.stopped.is_set():
             return
-        if is_first and self._config.snapshot == "always":
+        if is_first and not self._has_begun and self._config.snapshot == "always":
             self._ask_for(progress, SnapshotRequest(()))
         self._stream(progress)
 
@@ -121,6 +122,7 @@ class Capture:
                 for table in tables
             }
         writer.commit(progress)
+        self._has_begun = True
         return progress
 
     # The snapshot at the beginning

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 FEEDS = {
     "native": "headrace.connectors.cdc.feed:NativeFeed",
     "connect": "headrace.connectors.cdc.connect:ConnectFeed",
-    "debezium": "headrace.connectors.cdc.debezium:DebeziumFeed",
+    "debezium": "headrace.connectors.cdc.debezium.feed:DebeziumFeed",
 }
 """Called with (config, topic prefix)."""
 

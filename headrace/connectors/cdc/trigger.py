@@ -4,6 +4,7 @@ import copy
 from collections.abc import Iterable
 
 from headrace.connectors.cdc.config import CdcConfig
+from headrace.connectors.cdc.debezium.properties import engine_problems
 from headrace.connectors.cdc.engines import feed_of
 from headrace.connectors.cdc.tables import (
     Tables,
@@ -52,6 +53,7 @@ class CdcTrigger(TriggerAction):
         for where, columns in config.columns.items():
             if columns.include and columns.exclude:
                 yield f"columns: '{where}' has both 'include' and 'exclude'"
+        yield from engine_problems(config)
         for part in config.parts():
             for name in sorted(part.reads - {"env", "secret"}):
                 yield f"mentions '{name}', but a connection has only env and secret"
