@@ -56,25 +56,27 @@ class Registry:
             from confluent_kafka.schema_registry import SchemaRegistryClient
         except ImportError as error:
             raise SettingsError(f"formats of a schema registry need the extra: {EXTRA}") from error
-        conf: dict[str, Any] = {
+        properties: dict[str, Any] = {
             "url": settings.url,
             "timeout": settings.timeout.total_seconds(),
             "max.retries": 1,
         }
         if settings.user is not None and settings.password is not None:
-            conf["basic.auth.user.info"] = f"{settings.user}:{settings.password.get_secret_value()}"
+            properties["basic.auth.user.info"] = (
+                f"{settings.user}:{settings.password.get_secret_value()}"
+            )
         files = {
             "ssl.ca.location": settings.ca,
             "ssl.certificate.location": settings.certificate,
             "ssl.key.location": settings.key,
         }
-        conf |= {name: str(path) for name, path in files.items() if path is not None}
+        properties |= {name: str(path) for name, path in files.items() if path is not None}
         self.url = settings.url
         self._clock = clock
         self._unknown: dict[int, float] = {}
-        self._new_client = partial(SchemaRegistryClient, conf)
+        self._new_client = partial(SchemaRegistryClient, properties)
         try:
-            self._client = SchemaRegistryClient(conf)
+            self._client = SchemaRegistryClient(properties)
         except (OSError, ValueError) as error:
             raise SettingsError(
                 f"schema_registry: its client cannot be made ({type(error).__name__}); check 'ca', 'certificate' and 'key'"
