@@ -160,3 +160,20 @@ def test_the_readme_names_the_ports_of_both_files() -> None:
             for port in service["ports"]
         )
         assert f"`{brokers}`" in text
+
+
+@pytest.mark.parametrize("name", ["cdc.yaml", "schema.yaml"])
+def test_what_stands_beside_the_broker_is_reached_from_this_machine_only(name: str) -> None:
+    assert document(name)["name"] == document("one.yaml")["name"]
+    for service in services(name).values():
+        assert all(port.startswith("127.0.0.1:") for port in service["ports"])
+        assert service["healthcheck"]["test"][0] == "CMD"
+
+
+def test_the_databases_are_set_up_for_capturing_changes() -> None:
+    databases = services("cdc.yaml")
+
+    assert "wal_level=logical" in databases["postgres"]["command"]
+    assert {"--binlog-format=ROW", "--binlog-row-metadata=FULL", "--binlog-row-image=FULL"} <= {
+        *databases["mariadb"]["command"]
+    }

@@ -20,7 +20,9 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
 
 
-@pytest.mark.parametrize("name", ["orders.yaml", "clicks.yaml", "github.yaml"])
+@pytest.mark.parametrize(
+    "name", ["orders.yaml", "clicks.yaml", "github.yaml", "daily.yaml", "replicate.yaml"]
+)
 def test_the_test_cases_of_the_examples_pass(name: str) -> None:
     report = run_tests([EXAMPLES / name])
 
