@@ -24,8 +24,6 @@ ENTRIES = {
     "trigger": Entry(f"{COMMANDS}.trigger:trigger", "Start a run of a flow."),
     "dlq": Entry(f"{COMMANDS}.dlq:dlq", "Look at dead letters, mend them, send them back."),
     "cdc": Entry(f"{COMMANDS}.cdc:cdc", "Look after captures of databases."),
-    "trigger": Entry(f"{COMMANDS}.trigger:trigger", "Start a run of a flow."),
-    "dlq": Entry(f"{COMMANDS}.dlq:dlq", "Look at dead letters, mend them, send them back."),
     "topics": Entry(f"{COMMANDS}.topics:topics", "List topics, and the lag of flows."),
     "state": Entry(f"{COMMANDS}.state:state", "Show what running flows keep per key."),
     "reset": Entry(f"{COMMANDS}.reset:reset", "Throw the state of a stage away."),
