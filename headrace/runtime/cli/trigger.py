@@ -235,8 +235,9 @@ def _write(
         )
     )
     try:
-        given = (asked.topic, asked.value, asked.key, -1, None, on_delivery, 0, asked.headers)
-        producer.produce(*given)
+        producer.produce(
+            asked.topic, asked.value, asked.key, on_delivery=on_delivery, headers=asked.headers
+        )
         producer.flush(WRITE_TIMEOUT_S)
         producer.poll(0)
     finally:

@@ -8,7 +8,7 @@ import pytest
 from headrace.runtime.contracts.broker import NewTopic
 from headrace.runtime.deadletters import Choice, Letter, LetterBox, Replay
 from headrace.runtime.deadletters.way import Way, way_of
-from headrace.runtime.errors import RecordError
+from headrace.runtime.errors import RecordError, TransactionError
 from headrace.runtime.worker.topics import ensure_topics
 from tests.unit.running import NOW_MS, Running, plans_of, running
 
@@ -233,3 +233,28 @@ def test_what_was_too_large_for_a_letter_comes_from_the_source() -> None:
     again = run.read("in")[-1]
     assert (len(again.value or b""), len(again.key or b"")) == (5_008, 3_000)
     assert len(again.headers["mine"] or b"") == 3_000
+
+
+def test_who_chose_letters_before_another_replayed_them_writes_nothing() -> None:
+    run = running(f"{HEAD}- {{name: first, {BAD}, out: sink}}\n{SINK}")
+    run.run({"b": 1})
+    with box_of(run) as box:
+        letters = [one for one, _ in box.letters(Choice())]
+        assert replay(run) == []
+
+        refusals = list(Replay(box, run.plans[0]).send(letters))
+
+    assert refusals == []
+    assert len(run.read("in")) == 2
+
+
+def test_a_replay_that_fails_holds_up_no_reader() -> None:
+    run = running(f"{HEAD}- {{name: first, {BAD}, out: sink}}\n{SINK}")
+    run.run({"b": 1})
+    run.broker.faults.fail_next_commit()
+
+    with pytest.raises(TransactionError):
+        replay(run)
+
+    run.feed({"a": 1})
+    assert len(run.read("in")) == 2
