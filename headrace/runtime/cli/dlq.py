@@ -16,7 +16,7 @@ ENTRIES = {
 
 @click.group(cls=LazyGroup, entries=ENTRIES)
 def dlq() -> None:
-    """Look at records that failed in a stage with on_error: dead_letter, mend them, and send them back.
+    r"""Look at records that failed in a stage with on_error: dead_letter, mend them, and send them back.
 
     Each of the commands writes JSON with --json.
 
