@@ -65,6 +65,33 @@ def test_a_key_of_another_type_finds_its_row_too(place: Place) -> None:
     assert found(place, {"table": "users", "column": "id", "columns": ["n"]}, "2") == [{"n": 4}]
 
 
+def test_keys_of_every_type_are_found(postgres: PostgresPlace) -> None:
+    postgres.sql(
+        "create table things (u uuid, t timestamptz, d numeric, s varchar(9), b boolean, n integer)",
+        "insert into things values ('a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', '2026-01-31 12:00+00', 1.50, 'x', true, 7)",
+    )
+    keys = {
+        "u": "A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11",
+        "t": "2026-01-31T13:00:00+01:00",
+        "d": 1.5,
+        "s": "x",
+        "b": True,
+    }
+
+    for column, key in keys.items():
+        source = {"table": "things", "column": column, "columns": ["n"]}
+        assert found(postgres, source, key) == [{"n": 7}]
+
+
+def test_a_column_that_is_not_there_is_named(place: Place) -> None:
+    place.sql(*USERS)
+
+    (made,) = outcomes(place, {"table": "users", "column": "colour"}, {}, 1)
+
+    assert "colour" in str(made.error)
+    assert not getattr(made.error, "is_temporary", True)
+
+
 def test_a_key_that_is_refused_leaves_the_others_alone(postgres: PostgresPlace) -> None:
     postgres.sql(*USERS)
     source = {"table": "public.users", "column": "id", "columns": ["n"]}

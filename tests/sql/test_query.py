@@ -138,6 +138,15 @@ def test_a_query_whose_parameter_does_not_fit_leaves_the_others_alone(
     assert "hush" not in str(two.error)
 
 
+def test_a_parameter_that_cannot_be_sent_is_the_record_s(users: Place) -> None:
+    config = {"query": "select id from users where name = :name", "into": "u"}
+
+    one, bad, two = outcomes(users, config, *({"name": name} for name in ("Ada", "a\0b", "Ada")))
+
+    assert one.events[0]["u"] == two.events[0]["u"] == {"id": 1}
+    assert bad.error is None or not getattr(bad.error, "is_temporary", False)
+
+
 def test_values_arrive_as_json_has_them(postgres: PostgresPlace) -> None:
     query = """
         select 1.50::numeric as d, 'NaN'::numeric as nan, '2026-01-31 12:00'::timestamp as t, 'infinity'::timestamp as never,

@@ -214,6 +214,19 @@ def test_values_get_the_types_of_their_columns(place: Place) -> None:
         assert str(big) == "12345678901234567890.0123456789"
 
 
+@pytest.mark.parametrize("bad", ["\0", 2**70, "x\ud800"])
+def test_a_value_that_no_database_takes_leaves_its_neighbours_alone(place: Place, bad: Any) -> None:
+    place.sql("create table orders (id integer primary key, name varchar(20), n bigint)")
+    field = "n" if isinstance(bad, int) else "name"
+    events = [{"id": 1, field: None}, {"id": 2, field: bad}, {"id": 3, field: None}]
+
+    made = outcomes(place, {}, events)
+
+    assert [one.error for one in made[::2]] == [None, None]
+    assert made[1].error is None or not getattr(made[1].error, "is_temporary", False)
+    assert [n for (n,) in place.sql("select id from orders order by id") if n != 2] == [1, 3]
+
+
 def test_a_value_that_does_not_fit_its_column_is_the_record_s(place: Place) -> None:
     place.sql(f"create table orders (id integer primary key, b {place.blob}, j json)")
     events = [{"id": 1, "b": "no base64!"}, {"id": 2, "b": "AA=="}]
@@ -279,6 +292,14 @@ def test_a_table_without_a_key_needs_one(place: Place) -> None:
 
     assert "has no primary key; name the columns that tell rows apart" in str(failed.error)
     assert names(place) == [(1, "b")]
+
+
+def test_a_key_that_is_no_column_is_named(place: Place) -> None:
+    place.sql(ORDERS)
+
+    (failed,) = outcomes(place, {"key": ["nr"]}, [order(1)])
+
+    assert str(failed.error).startswith("key: table 'orders' has no column 'nr'; it has id, name")
 
 
 def test_a_table_that_is_not_there_is_nobody_s_record(place: Place) -> None:

@@ -36,6 +36,11 @@ class RecordRows:
             raise CallFailedError(
                 f"table '{self.table.shown}' has no primary key; name the columns that tell rows apart with 'key'"
             )
+        unknown = [name for name in self.key if name not in self.table.columns]
+        if unknown:
+            raise UnknownColumnError(
+                f"key: table '{self.table.shown}' has no column '{unknown[0]}'; it has {_listed(self.table)}"
+            )
         event = call.event
         source = self._config.source
         if event is None:
@@ -108,8 +113,8 @@ class RecordRows:
         unknown = [name for name in row if name not in columns]
         if unknown and self._config.unknown == "fail":
             raise UnknownColumnError(
-                f"table '{self.table.shown}' has no column '{unknown[0]}'; it has"
-                f" {', '.join(list(columns)[:20])}; see 'unknown' and 'columns'"
+                f"table '{self.table.shown}' has no column '{unknown[0]}'; it has {_listed(self.table)};"
+                " see 'unknown' and 'columns'"
             )
         return {
             name: value
@@ -130,3 +135,7 @@ class RecordRows:
 
 class UnknownColumnError(RecordError):
     """A row has a field for which there is no column; the table may have got one since its columns were read."""
+
+
+def _listed(table: Table) -> str:
+    return ", ".join(list(table.columns)[:20])

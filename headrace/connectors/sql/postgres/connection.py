@@ -36,6 +36,10 @@ _CATALOG: Final = """
     where a.attrelid = to_regclass(%s) and a.attnum > 0 and not a.attisdropped
     order by a.attnum
 """
+_TYPE: Final = """
+    select format_type(atttypid, null) from pg_attribute
+    where attrelid = to_regclass(%s) and attname = %s and not attisdropped
+"""
 
 
 class PostgresConnection(Connection):
@@ -46,6 +50,7 @@ class PostgresConnection(Connection):
     def __init__(self, connection: "psycopg.AsyncConnection[Any]", place: ConnectionPlace) -> None:
         self._connection = connection
         self._place = place
+        self._types: dict[tuple[str, ...], str] = {}
         set_up(connection)
 
     @property
@@ -132,14 +137,33 @@ class PostgresConnection(Connection):
     async def find(
         self, table: tuple[str, ...], column: str, select: Sequence[str], keys: Sequence[Any]
     ) -> list[list[dict[str, Any]]]:
-        text = writing.find(table, column, select)
-        given = writing.rows_json([{column: key} for key in keys])
+        kind = await self._type_of(table, column)
+        text = writing.find(table, column, kind, select)
+        given = [writing.as_text(key) for key in keys]
         found: list[list[dict[str, Any]]] = [[] for _ in keys]
         with self._failures(f"looking in table '{'.'.join(table)}'"):
             cursor = await self._connection.execute(text, (given,))
             for row in await self._rows(cursor):
                 found[row.pop(writing.NUMBER) - 1].append(row)
         return found
+
+    async def _type_of(self, table: tuple[str, ...], column: str) -> str:
+        """The name of a column's type, asked for once."""
+        place = (*table, column)
+        if place not in self._types:
+            what = f"column '{column}' of table '{'.'.join(table)}'"
+            with self._failures(f"reading the type of {what}"):
+                cursor = await self._connection.execute(_TYPE, (writing.literal(table), column))
+                found = await cursor.fetchone()
+            if found is None:
+                raise SqlFailedError(
+                    f"{self._place.address.shown} has no {what} that we may see",
+                    is_temporary=False,
+                    status="42703",
+                    is_of_record=False,
+                )
+            self._types[place] = found[0]
+        return self._types[place]
 
     async def _written(self, text: str, table: Table, doing: str, rows: Sequence[Row]) -> None:
         await self._run(text, f"{doing} table '{table.shown}'", (writing.rows_json(rows),))

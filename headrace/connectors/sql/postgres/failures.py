@@ -15,8 +15,18 @@ _OF_STATEMENT: Final = ("42", "28", "3D", "3F", "0A", "26", "34")
 
 def failure_of(error: "psycopg.Error", what: str) -> SqlFailedError:
     """What an error means. Its own words may quote the record, so they become a note."""
+    import psycopg
+
     state = error.sqlstate
-    if state is None:
+    if state is None and isinstance(error, psycopg.DataError | psycopg.ProgrammingError):
+        # The driver itself refuses a value, such as text with a zero byte.
+        failure = SqlFailedError(
+            f"{what}: a value cannot be sent to PostgreSQL",
+            is_temporary=False,
+            status=None,
+            is_of_record=True,
+        )
+    elif state is None:
         failure = SqlFailedError(
             f"{what}: no connection; the server cannot be reached, or the connection broke",
             is_temporary=True,

@@ -59,15 +59,15 @@ def delete(table: Table, key: Sequence[str]) -> str:
     )
 
 
-def find(table: tuple[str, ...], column: str, select: Sequence[str]) -> str:
-    """The rows in which a column has one of many values, each with the number of its value.
+def find(table: tuple[str, ...], column: str, kind: str, select: Sequence[str]) -> str:
+    """The rows in which a column of type `kind` has one of many values, each with the number of its value.
 
-    Values get the type of the column, whatever it is, by way of a row of the table.
+    The values come as texts, which get the type of the column, so that its index is used.
     """
     what = ", ".join(f"held.{_quoted(name)}" for name in select) if select else "held.*"
-    given = f"json_populate_recordset(null::{quoted(table)}, %s::json) with ordinality as given"
-    same = f"held.{_quoted(column)} = given.{_quoted(column)}"
-    return f"select given.ordinality as {NUMBER}, {what} from {given} join {quoted(table)} as held on {same}"
+    given = f"unnest(%s::text[]::{kind}[]) with ordinality as given (key, number)"
+    same = f"held.{_quoted(column)} = given.key"
+    return f"select given.number as {NUMBER}, {what} from {given} join {quoted(table)} as held on {same}"
 
 
 def rows_json(rows: Sequence[Row]) -> str:
@@ -86,6 +86,13 @@ def rows_json(rows: Sequence[Row]) -> str:
             status=None,
             is_of_record=True,
         ) from None
+
+
+def as_text(value: Any) -> str:
+    """A value as the text of any type."""
+    if isinstance(value, bytes):
+        return "\\x" + value.hex()
+    return orjson.dumps(value).decode() if isinstance(value, dict | list) else str(value)
 
 
 def _json(value: Any) -> Any:

@@ -125,7 +125,8 @@ def _kind(declared: str) -> Kind:
 
 
 def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+    # In double quotes SQLite takes the name of a column that is not there for a text.
+    return "`" + name.replace("`", "``") + "`"
 
 
 def _name(name: Sequence[str]) -> str:

@@ -15,9 +15,8 @@ def failure_of(error: Exception, what: str) -> SqlFailedError:
     code = getattr(error, "sqlite_errorcode", None)
     name = getattr(error, "sqlite_errorname", type(error).__name__)
     primary = None if code is None else code & 0xFF
-    is_of_record = isinstance(
-        error, sqlite3.IntegrityError | sqlite3.DataError | sqlite3.InterfaceError | OverflowError
-    ) or (isinstance(error, sqlite3.ProgrammingError) and code is None)
+    # Without a code, the driver itself refuses a value, such as a number of more than 64 bits.
+    is_of_record = code is None or isinstance(error, sqlite3.IntegrityError | sqlite3.DataError)
     failure = SqlFailedError(
         f"{what} was refused: {name.removeprefix('SQLITE_').replace('_', ' ').lower()}{_place(error, primary)}",
         is_temporary=primary in _TEMPORARY,
