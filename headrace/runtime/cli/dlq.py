@@ -16,7 +16,7 @@ ENTRIES = {
 
 @click.group(cls=LazyGroup, entries=ENTRIES)
 def dlq() -> None:
-    r"""Look at records that failed in a stage with on_error: dead_letter, mend them, and send them back.
+    """Look at records that failed in a stage with on_error: dead_letter, mend them, and send them back.
 
     Each of the commands writes JSON with --json.
 
@@ -24,4 +24,4 @@ def dlq() -> None:
     Examples:
       headrace dlq ls orders
       headrace dlq replay flows/orders.yaml --stage totals
-    """
+    """  # noqa: D301 # click's mark of a paragraph that is not wrapped
