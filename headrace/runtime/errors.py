@@ -13,7 +13,7 @@
     ├── RestartError             this process cannot go on: exit non-zero, let a supervisor restart it
     │   ├── BrokerUnavailableError
     │   ├── DataLossError        records that the flow has not read are gone, or would be
-    │   └── FlowStoppedError     `on_error: fail` met a failing record
+    │   └── FlowStoppedError     `on_error: fail` met a failing record, or records fail in numbers
     ├── StoreCorruptError        wipe the store and restore it from its changelog
     └── ClosedError              used after closing
 
@@ -109,7 +109,10 @@ class DataLossError(RestartError):
 
 
 class FlowStoppedError(RestartError):
-    """A record failed in a stage with `on_error: fail`; nothing of its transaction was committed."""
+    """A record failed in a stage with `on_error: fail`, or there are more dead letters than `dead_letter_limit` allows.
+
+    Nothing of the open transaction was committed.
+    """
 
     exit_code = 6
 

@@ -1,7 +1,5 @@
 """Whether a flow is through with the ticks that it was given."""
 
-from types import TracebackType
-
 from headrace.runtime.contracts.broker import Message, TopicPartition
 from headrace.runtime.contracts.feed import FeedPlace
 
@@ -25,15 +23,8 @@ class Underway:
         self._group = place.group or flow
         self._own = f"{flow}."
 
-    def __enter__(self) -> "Underway":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Let go of the clients. May be called again."""
         self._reader.close()
         self._admin.close()
 

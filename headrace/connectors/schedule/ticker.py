@@ -46,6 +46,7 @@ class Ticker:
         self._jitter_ms = config.jitter // timedelta(milliseconds=1)
         self._data = Computation("data", config.data, "event") if config.data is not None else None
         self._producer = place.producer()
+        self._underway: Underway | None = None
         self._positions = Positions(place)
         self._due_ms = 0
         self._written_ms = 0
@@ -96,6 +97,8 @@ class Ticker:
     def close(self) -> None:
         """Let go of the clients. May be called again."""
         self._producer.close()
+        if self._underway is not None:
+            self._underway.close()
 
     def _fire(self, due_ms: int, now_ms: int) -> None:
         config = self._config
@@ -137,8 +140,9 @@ class Ticker:
         return last if last == due_ms or now_ms >= self._ready_ms(last) else last - 1
 
     def _is_underway(self) -> bool:
-        with Underway(self._place, self._topic, self._stage) as underway:
-            return underway.is_any()
+        if self._underway is None:
+            self._underway = Underway(self._place, self._topic, self._stage)
+        return self._underway.is_any()
 
     def _let_go(self, due_ms: int, now_ms: int) -> None:
         """Pass over everything that is due, since the flow is not through with what came before."""

@@ -106,8 +106,8 @@ def _print_text(
         [
             letter.id,
             text_of_moment(letter.failed_at_ms),
-            letter.stage or "-",
-            f"{letter.source}@{letter.source_offset}" if letter.source else "-",
+            _printable(letter.stage) or "-",
+            _printable(f"{letter.source}@{letter.source_offset}") if letter.source else "-",
             *([became.how if became else "-"] if includes_done else []),
             _one_line(f"{letter.error_type}: {letter.error}"),
         ]
@@ -117,7 +117,10 @@ def _print_text(
     if rows:
         print_table(console, [*headings, *(["done"] if includes_done else []), "error"], rows)
         console.print()
-    table = [[stage or "-", kind or "-", count(n)] for (stage, kind), n in counts.most_common()]
+    table = [
+        [_printable(stage) or "-", _printable(kind) or "-", count(n)]
+        for (stage, kind), n in counts.most_common()
+    ]
     print_table(console, ["stage", "error", "letters"], table, "  >")
     left = counts.total() - len(rows)
     if left and rows:
@@ -125,8 +128,13 @@ def _print_text(
 
 
 def _one_line(text: str) -> str:
-    line = " ".join(text.split())
+    line = _printable(" ".join(text.split()))
     return line if len(line) <= ERROR_WIDTH else f"{line[: ERROR_WIDTH - 3]}..."
+
+
+def _printable(text: str) -> str:
+    """A text whose control characters do nothing to a terminal; it may come from anybody."""
+    return "".join(c if c.isprintable() or c == " " else f"\\x{ord(c):02x}" for c in text)
 
 
 @click.command(cls=Command, examples=["headrace dlq show orders 0-17"])
@@ -178,7 +186,7 @@ def _print_letter(letter: "Letter", became: "Done | None") -> None:
         *([["edited from", letter.told("edited")]] if letter.is_edited else []),
         *([["done", f"{became.how} at {text_of_moment(became.at_ms)} UTC"]] if became else []),
     ]
-    print_table(console, ["what", ""], rows)
+    print_table(console, ["what", ""], [[_printable(cell) for cell in row] for row in rows])
     document = letter.as_dict()
     for name in ("results", "value"):
         if document[name] is not None:

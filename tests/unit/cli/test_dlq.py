@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from headrace.connectors.memory import MemoryBroker
-from headrace.runtime.contracts.broker import Message, TopicPartition
+from headrace.runtime.contracts.broker import Message, ProducerSettings, TopicPartition
 from tests.unit.cli.conftest import Call, send
 
 FLOW = """
@@ -241,3 +241,16 @@ def test_what_is_not_there_is_told(
 
     assert result.exit_code != 0
     assert said in result.output
+
+
+def test_what_letters_hold_does_nothing_to_a_terminal(call: Call, failed: MemoryBroker) -> None:
+    evil = "\x1b[2J"
+    producer = failed.producer(ProducerSettings(client_id="test"))
+    headers = [("headrace-stage", f"s{evil}".encode()), ("headrace-error", f"e{evil}".encode())]
+    producer.produce(DLQ, b"{}", evil.encode(), 0, headers=[*headers, (evil, evil.encode())])
+    producer.flush(1)
+    (letter,) = [one for one in listed(call) if one["stage"].startswith("s")]
+
+    texts = [call("dlq", "ls", "linked").stdout, call("dlq", "show", "linked", letter["id"]).stdout]
+
+    assert all("\x1b" not in text and "\\x1b[2J" in text for text in texts)
