@@ -1,14 +1,17 @@
 """`headrace dlq`."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from headrace.connectors.memory import MemoryBroker
+from headrace.runtime.clock import ManualClock, SystemClock
 from headrace.runtime.contracts.broker import Message, ProducerSettings, TopicPartition
 from tests.unit.cli.conftest import Call, send
+from tests.unit.running import Running, plans_of
 
 FLOW = """
 name: linked
@@ -34,19 +37,33 @@ def values(broker: MemoryBroker, topic: str) -> list[Any]:
     return [json.loads(one.value() or b"null") for one in records(broker, topic)]
 
 
-def run(call: Call, name: str = "linked") -> None:
-    words = ("--until-idle", "150ms", "--create-topics", "--set", "commit_interval=5ms")
-    result = call("run", f"{name}.yaml", *words)
-    assert result.exit_code == 0, result.output
+Run = Callable[..., None]
 
 
 @pytest.fixture
-def failed(call: Call, broker: MemoryBroker, tmp_path: Path) -> MemoryBroker:
+def run(broker: MemoryBroker) -> Run:
+    """Lets a flow work until nothing is left to do."""
+    made: dict[str, Running] = {}
+
+    def work(name: str = "linked") -> None:
+        if name not in made:
+            made[name] = Running(
+                plans_of(FLOW if name == "linked" else FUSED),
+                clock=ManualClock(SystemClock().now_ms()),
+                broker=broker,
+            )
+        made[name].drain()
+
+    return work
+
+
+@pytest.fixture
+def failed(run: Run, broker: MemoryBroker, tmp_path: Path) -> MemoryBroker:
     """A flow in which of three records one failed behind a link topic, and one at the trigger."""
     (tmp_path / "linked.yaml").write_text(FLOW)
     (tmp_path / "fused.yaml").write_text(FUSED)
     send(broker, "orders", {"amount": 1}, {"count": 2}, "no JSON")
-    run(call)
+    run()
     return broker
 
 
@@ -99,7 +116,9 @@ def test_show_tells_everything(call: Call, failed: MemoryBroker) -> None:
     assert document["value"] == {"count": 2}
 
 
-def test_an_edited_letter_goes_back_to_its_stage_alone(call: Call, failed: MemoryBroker) -> None:
+def test_an_edited_letter_goes_back_to_its_stage_alone(
+    call: Call, failed: MemoryBroker, run: Run
+) -> None:
     one = id_of(call, "priced")
 
     edited = call(
@@ -109,7 +128,7 @@ def test_an_edited_letter_goes_back_to_its_stage_alone(call: Call, failed: Memor
     replayed = call("dlq", "replay", "linked", new)
 
     assert replayed.exit_code == 0, replayed.output
-    run(call)
+    run()
     assert values(failed, "results") == [{"amount": 1, "price": 2}, {"amount": 5, "price": 10}]
     assert len(values(failed, "totals")) == 2
     assert [one["stage"] for one in listed(call)] == ["arrivals"]
@@ -117,10 +136,10 @@ def test_an_edited_letter_goes_back_to_its_stage_alone(call: Call, failed: Memor
     assert done == {"edited", "replayed"}
 
 
-def test_a_replayed_record_keeps_its_run(call: Call, failed: MemoryBroker) -> None:
+def test_a_replayed_record_keeps_its_run(call: Call, failed: MemoryBroker, run: Run) -> None:
     before = json.loads(call("dlq", "show", "linked", id_of(call, "priced"), "--json").stdout)
     call("dlq", "replay", "linked", before["id"])
-    run(call)
+    run()
 
     (after,) = listed(call, "--stage", "priced")
 
@@ -128,14 +147,14 @@ def test_a_replayed_record_keeps_its_run(call: Call, failed: MemoryBroker) -> No
     assert after["run"] == before["run"]
 
 
-def test_a_trigger_gets_its_record_again(call: Call, failed: MemoryBroker) -> None:
+def test_a_trigger_gets_its_record_again(call: Call, failed: MemoryBroker, run: Run) -> None:
     one = id_of(call, "arrivals")
     call("dlq", "edit", "linked", one, "--value", '{"amount": 7}')
     assert len(listed(call, "--stage", "arrivals")) == 1
 
     result = call("dlq", "replay", "linked", "--stage", "arrivals", "--yes")
 
-    run(call)
+    run()
     again = records(failed, "orders")[-1]
     assert result.exit_code == 0, result.output
     assert {name for name, _ in again.headers() or ()} == {
@@ -146,9 +165,9 @@ def test_a_trigger_gets_its_record_again(call: Call, failed: MemoryBroker) -> No
 
 
 def test_what_would_be_done_again_is_refused_unless_asked_for(
-    call: Call, failed: MemoryBroker
+    call: Call, failed: MemoryBroker, run: Run
 ) -> None:
-    run(call, "fused")
+    run("fused")
     one = id_of(call, "priced", "fused")
     count = len(values(failed, "totals"))
 
@@ -157,7 +176,7 @@ def test_what_would_be_done_again_is_refused_unless_asked_for(
     assert refused.exit_code == 1
     assert "'noted' would work on the record again" in refused.output
     assert call("dlq", "replay", "fused", one, "--repeat").exit_code == 0
-    run(call, "fused")
+    run("fused")
     assert len(values(failed, "totals")) == count + 1
 
 
