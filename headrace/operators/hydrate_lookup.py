@@ -114,13 +114,14 @@ class LookupCaller(Caller):
             raise RecordError(
                 f"hydrate adds to events that are maps, found {type(call.event).__name__}"
             )
-        arguments = dict(call.arguments)
-        key = None
-        if self._is_keyed:
-            key = arguments.pop(KEY) if KEY in arguments else decode_key(call.key)
-            if key is None:
-                return None
-        return Question(key, arguments, identity_of([key, arguments], "key"))
+        arguments = call.arguments
+        if not self._is_keyed:
+            return Question(None, arguments, identity_of(arguments, "request"))
+        key = arguments[KEY] if KEY in arguments else decode_key(call.key)
+        if key is None:
+            return None
+        others = {name: value for name, value in arguments.items() if name != KEY}
+        return Question(key, others, identity_of([key, others] if others else key, "key"))
 
     async def _answers(self, questions: Iterable[Question]) -> dict[str, Any]:
         answers: dict[str, Any] = {}

@@ -3,15 +3,17 @@
 import base64
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from headrace.connectors.sql.connection_config import Decimals
+
+PLAIN: Final = frozenset({str, int, float, bool, type(None)})
+"""Types of values that stay as they are."""
 
 
 def plain(value: Any, decimal: Decimals) -> Any:
     """A value of a driver as JSON's types: times as ISO 8601, bytes in base64, what is unknown as its text."""
-    kind = value.__class__
-    if kind is str or kind is int or kind is float or kind is bool or value is None:
+    if value.__class__ in PLAIN:
         return value
     if isinstance(value, Decimal):
         return str(value) if decimal == "string" or not value.is_finite() else _number(value)

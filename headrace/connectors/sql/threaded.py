@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypeVar
 
 from headrace.connectors.sql.connection_config import ConnectionPlace
 from headrace.connectors.sql.database import Connection, Row, SqlFailedError
-from headrace.connectors.sql.results import plain
+from headrace.connectors.sql.results import PLAIN, plain
 from headrace.connectors.sql.statement import Statement
 
 Result = TypeVar("Result")
@@ -121,7 +121,10 @@ class ThreadedConnection(Connection):
             names = [column[0] for column in cursor.description]
             decimal = self._place.decimal
             return [
-                {name: plain(value, decimal) for name, value in zip(names, row, strict=True)}
+                {
+                    name: value if value.__class__ in PLAIN else plain(value, decimal)
+                    for name, value in zip(names, row, strict=True)
+                }
                 for row in cursor.fetchall()
             ]
         finally:

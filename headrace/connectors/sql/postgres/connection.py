@@ -9,7 +9,7 @@ from headrace.connectors.sql.database import Column, Connection, Kind, Row, SqlF
 from headrace.connectors.sql.postgres import writing
 from headrace.connectors.sql.postgres.failures import failure_of
 from headrace.connectors.sql.postgres.loading import set_up
-from headrace.connectors.sql.results import plain
+from headrace.connectors.sql.results import PLAIN, plain
 from headrace.connectors.sql.statement import Statement
 
 if TYPE_CHECKING:
@@ -178,7 +178,10 @@ class PostgresConnection(Connection):
         names = [column.name for column in cursor.description]
         decimal = self._place.decimal
         return [
-            {name: plain(value, decimal) for name, value in zip(names, row, strict=True)}
+            {
+                name: value if value.__class__ in PLAIN else plain(value, decimal)
+                for name, value in zip(names, row, strict=True)
+            }
             for row in await cursor.fetchall()
         ]
 
