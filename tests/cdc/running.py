@@ -81,6 +81,7 @@ class Running:
         self.feed = feed_of(config)
         self.statuses: list[FeedStatus] = []
         self.error: BaseException | None = None
+        self._seen = 0
         self._changed = Condition()
         self._stopped = Event()
         self.place = place_of(self.feed, broker, name, stopped=self._stopped, report=self._report)
@@ -102,16 +103,20 @@ class Running:
             self._changed.notify_all()
 
     def until(self, state: str, text: str = "") -> FeedStatus:
-        """Wait for a status from now on that has this state."""
+        """Wait for a status behind the last one that was waited for."""
 
-        def is_there() -> bool:
-            found = self.statuses[-1:]
-            return bool(found) and found[0].state == state and text in found[0].text
+        def found() -> int | None:
+            for i in range(self._seen, len(self.statuses)):
+                if self.statuses[i].state == state and text in self.statuses[i].text:
+                    return i
+            return None
 
         with self._changed:
-            self._changed.wait_for(lambda: is_there() or self._has_ended(), WAIT_S)
-            assert is_there(), f"{self.statuses[-3:]}, ended by {self.error!r}"
-            return self.statuses[-1]
+            self._changed.wait_for(lambda: found() is not None or self._has_ended(), WAIT_S)
+            at = found()
+            assert at is not None, f"{self.statuses[-3:]}, ended by {self.error!r}"
+            self._seen = at + 1
+            return self.statuses[at]
 
     def _has_ended(self) -> bool:
         return not self._thread.is_alive() or self.error is not None

@@ -215,6 +215,7 @@ class Capture:
         requests, offset = self._signals.new()
         for request in requests:
             self._ask_for(progress, request)
+            self._report(progress, "snapshot" if progress.pending else "running")
         progress.signals = offset
 
     def _ask_for(self, progress: Progress, request: SnapshotRequest) -> None:

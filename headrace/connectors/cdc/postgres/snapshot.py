@@ -1,6 +1,6 @@
 """Rows that are there already, read with COPY: a consistent view at the beginning, chunks while changes stream in."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from headrace.connectors.cdc.postgres.captured import Captured
@@ -50,20 +50,43 @@ class TableReader:
                 return
 
     def some(self, sql: Sql, cursor: Any, count: int) -> tuple[list[SnapshotRow], Any]:
-        """At most `count` rows behind a cursor, and the cursor behind them, None at the end."""
-        rows: list[SnapshotRow] = []
-        for part, behind in self._parts(sql.copy(self._statement(cursor, count)), count):
-            rows += part
-            cursor = behind
-        return rows, cursor if len(rows) == count else None
+        """At most `count` rows behind a cursor, and the cursor behind them, None at the end.
 
-    def _statement(self, cursor: Any, limit: int | None) -> str:
+        The end is the last key that there was at the first call: rows behind it are changes that stream in, and a table that
+        grows quickly would never come to an end.
+        """
+        if not isinstance(cursor, Mapping):  # None, or how far the consistent view was read
+            cursor = {"after": cursor, "last": self._last(sql)}
+        if cursor["last"] is None:
+            return [], None
+        rows: list[SnapshotRow] = []
+        behind = None
+        statement = self._statement(cursor["after"], count, cursor["last"])
+        for part, after in self._parts(sql.copy(statement), count):
+            rows += part
+            behind = after
+        return rows, {**cursor, "after": behind} if len(rows) == count else None
+
+    def _last(self, sql: Sql) -> list[str] | None:
+        """The last key that there is."""
+        columns = ", ".join(f"{quoted(name)}::text" for name in self._order)
+        order = ", ".join(f"t.{quoted(name)} desc" for name in self._order)  # not the text of it
+        conditions = f" where {' and '.join(self._conditions)}" if self._conditions else ""
+        found = sql.one(
+            f"select {columns} from {quoted(*self._table.name)} t{conditions} order by {order} limit 1"  # noqa: S608 # names are quoted
+        )
+        return list(found) if found is not None else None
+
+    def _statement(
+        self, after: Sequence[str] | None, limit: int | None, last: Sequence[str] | None = None
+    ) -> str:
         columns = ", ".join(quoted(name) for name in self._layout.names)
         order = ", ".join(quoted(name) for name in self._order)
         conditions = list(self._conditions)
-        if cursor is not None:
-            values = ", ".join(literal(value) for value in cursor)
-            conditions.append(f"({order}) > ({values})")
+        for sign, key in ((">", after), ("<=", last)):
+            if key is not None:
+                values = ", ".join(literal(value) for value in key)
+                conditions.append(f"({order}) {sign} ({values})")
         statement = f"select {columns} from {quoted(*self._table.name)}"  # noqa: S608 # every name and value is quoted
         if conditions:
             statement += f" where {' and '.join(conditions)}"

@@ -93,19 +93,17 @@ def _binary(value: bytes) -> bytes:
 
 
 def _local_time(value: bytes) -> bytes:
-    return b'"' + value.replace(b" ", b"T", 1) + b'"' if _is_usual(value) else _quoted(value)
+    """`2026-11-21 01:58:49.5` with a `T`; infinity, and years outside of 1 to 9999, as PostgreSQL writes them."""
+    if value[10:11] != b" " or value[-1:] == b"C":
+        return b'"' + value + b'"'
+    return b'"' + value[:10] + b"T" + value[11:] + b'"'
 
 
 def _instant(value: bytes) -> bytes:
     """`2026-11-21 01:58:49.5+00` (the session's time zone is UTC) as `2026-11-21T01:58:49.5Z`."""
-    if not _is_usual(value) or not value.endswith(b"+00"):
-        return _quoted(value)
-    return b'"' + value[:-3].replace(b" ", b"T", 1) + b'Z"'
-
-
-def _is_usual(value: bytes) -> bool:
-    """Whether it is neither infinite nor before Christ."""
-    return value[:1].isdigit() and not value.endswith(b"BC")
+    if value[-3:] != b"+00" or value[10:11] != b" ":
+        return b'"' + value + b'"'
+    return b'"' + value[:10] + b"T" + value[11:-3] + b'Z"'
 
 
 def _days(value: bytes) -> bytes:

@@ -1,0 +1,128 @@
+"""Rows that are there are read while others write."""
+
+import pytest
+
+from tests.cdc.conftest import Database
+from tests.cdc.load import TABLE, Load, as_rows, assert_exactly_once, table
+from tests.cdc.running import replayed
+
+ORDERS = "shop.changes.public.orders"
+
+
+@pytest.mark.parametrize("snapshot_rows", [70, 10_000])
+def test_with_writers_before_during_and_after_the_snapshot_the_topic_equals_the_table(
+    shop: Database, snapshot_rows: int
+) -> None:
+    shop.execute(TABLE, "insert into orders (customer) select 'old' from generate_series(1, 5000)")
+    with Load(shop.server.url(shop.name), snapshot_rows) as load:
+        load.until(20)
+        capture = shop.capture(
+            tables=["orders"], snapshot_rows=snapshot_rows, partitions=3, heartbeat="100ms"
+        )
+        capture.until("running")
+        load.until(40)
+    shop.wait_until_confirmed(shop.slot)
+    changes = capture.changes(ORDERS)
+
+    assert as_rows(replayed(changes)) == table(shop)
+    assert_exactly_once(changes)
+
+
+@pytest.mark.parametrize("snapshot_rows", [200, 5_000])
+def test_a_snapshot_that_is_asked_for_while_writers_run_never_brings_back_what_was(
+    shop: Database, snapshot_rows: int
+) -> None:
+    shop.execute(TABLE, "insert into orders (customer) select 'old' from generate_series(1, 3000)")
+    capture = shop.capture(
+        tables=["orders"],
+        snapshot="never",
+        snapshot_rows=snapshot_rows,
+        partitions=3,
+        heartbeat="100ms",
+    )
+    capture.until("running")
+    with Load(shop.server.url(shop.name), snapshot_rows) as load:
+        load.until(10)
+        capture.feed.operation(capture.place).ask_for_snapshot(["orders"], None)
+        capture.until("snapshot")
+        capture.until("running")
+        load.until(20)
+    shop.wait_until_confirmed(shop.slot)
+    changes = capture.changes(ORDERS)
+
+    assert as_rows(replayed(changes)) == table(shop)
+    last: dict[str, int] = {}
+    for one in changes:
+        if one.value is not None:
+            counted = (one.value["after"] or {}).get("n", 0)
+            assert one.op in ("d", "c") or counted >= last.get(str(one.key), 0), one
+            last[str(one.key)] = 0 if one.op == "d" else counted
+
+
+def test_keys_of_several_columns_and_of_any_text_are_read_in_chunks(shop: Database) -> None:
+    shop.execute(
+        "create table orders (a text, b int, name text, primary key (a, b))",
+        "insert into orders select k, i, 'x' from generate_series(1, 7) i,"
+        " (values ('it''s'), (E'back\\\\slash'), (E'tab\\tbed'), ('é'), (''), ('a,b')) as t(k)",
+    )
+    capture = shop.capture(tables=["orders"], snapshot="never", snapshot_rows=4)
+    capture.until("running")
+
+    capture.feed.operation(capture.place).ask_for_snapshot(["orders"], "b < 7")
+    changes = capture.changes(ORDERS, 36)
+
+    assert len({str(one.key) for one in changes}) == len(changes) == 36
+    assert {one.value["source"]["snapshot"] for one in changes} == {"incremental"}
+
+
+def test_conditions_hold_for_the_rows_of_a_snapshot(shop: Database) -> None:
+    shop.execute(
+        "create table orders (id int primary key)",
+        "insert into orders select generate_series(1, 10)",
+    )
+    capture = shop.capture(tables=["orders"], snapshot_where={"orders": "id > 8 or id = 1"})
+    capture.until("running")
+
+    assert [one.key["id"] for one in capture.changes(ORDERS, 3)] == [1, 9, 10]
+
+
+def test_a_table_that_is_chosen_later_is_read_and_the_others_are_not_read_again(
+    shop: Database,
+) -> None:
+    shop.execute(
+        "create table orders (id int primary key)",
+        "create table users (id int primary key)",
+        "insert into orders values (1)",
+        "insert into users values (1)",
+    )
+    first = shop.capture(tables=["orders"])
+    first.until("running")
+    first.stop()
+
+    second = shop.capture(tables=["orders", "users"])
+    users = second.changes("shop.changes.public.users", 1)
+    second.until("running")
+
+    assert [one.op for one in users] == ["r"]
+    assert len(second.changes(ORDERS)) == 1
+
+
+def test_a_transaction_that_runs_while_a_table_is_added_is_not_lost(shop: Database) -> None:
+    shop.execute(
+        "create table orders (id int primary key)", "create table users (id int primary key)"
+    )
+    first = shop.capture(tables=["orders"])
+    first.until("running")
+    first.stop()
+
+    with shop.server.connect(shop.name) as client:
+        client.execute("begin")
+        client.execute("insert into users values (7)")
+        second = shop.capture(tables=["orders", "users"])
+        second.place.clock.sleep(
+            1
+        )  # it waits for the transaction, and there is nothing to see of that
+        client.execute("commit")
+    users = second.changes("shop.changes.public.users", 1)
+
+    assert [one.key["id"] for one in users] == [7]
