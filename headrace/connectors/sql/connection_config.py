@@ -136,7 +136,10 @@ class DatabaseAddress:
         try:
             port = parts.port
         except ValueError:
-            raise SettingsError("database: the port of the URL is no number up to 65535") from None
+            raise SettingsError(
+                "database: the port of the URL is no number up to 65535; a password with '/', '?', '#' or '@' in it belongs into"
+                " `password`, or must be percent-encoded"
+            ) from None
         name = unquote(parts.path[1:])
         if not name:
             raise SettingsError("database: the URL names no database; it ends in /name")
