@@ -7,7 +7,9 @@ The contenders run in turn, in an order that alternates between the rounds, on t
 import argparse
 import dataclasses
 import json
+import random
 import statistics
+import string
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -57,7 +59,7 @@ def run_one(brokers: str, contender: str, given: argparse.Namespace) -> Figures:
             load = uvloop.run(
                 send_load(
                     port,
-                    b'{"text": "%s"}' % (b"x" * (BODY_BYTES - 12)),
+                    _body(),
                     connections=given.connections,
                     warm_up_s=WARM_UP_S,
                     seconds=given.seconds,
@@ -67,6 +69,12 @@ def run_one(brokers: str, contender: str, given: argparse.Namespace) -> Figures:
     finally:
         remove(brokers, topic)
     return _figures(load, given.seconds, missing)
+
+
+def _body() -> bytes:
+    """A document that cannot be compressed to nothing."""
+    letters = random.Random(7).choices(string.ascii_letters, k=BODY_BYTES - 12)
+    return b'{"text": "%s"}' % "".join(letters).encode()
 
 
 def _figures(load: Load, seconds: float, missing: int) -> Figures:

@@ -2,7 +2,7 @@
 
 1. rate: counted before anything else, also for paths and methods that there are not (429)
 2. path and method (404, 405), and whether Kafka can be written to at all (503)
-3. requests at once, in all (503) and from one source (429)
+3. requests at once, in all (503) and from one source (429), and the bytes that they hold (503)
 4. content type (415), then the body, within its size and its time (413, 408)
 5. the signature, over the bytes as they came (401)
 6. what the sender only asks (Slack's challenge), which is answered without a record
@@ -24,7 +24,7 @@ from headrace.connectors.webhook.bridge import Bridge, BridgeSettings, Figures
 from headrace.connectors.webhook.cloud_events import handshake
 from headrace.connectors.webhook.config import IdempotencyConfig, LimitsConfig, WebhookConfig
 from headrace.connectors.webhook.deliveries import Deliveries
-from headrace.connectors.webhook.limits import InFlight, Limits, RateLimit
+from headrace.connectors.webhook.limits import Held, InFlight, Limits, RateLimit
 from headrace.connectors.webhook.outgoing import Fate, Record, Written, unavailable
 from headrace.connectors.webhook.records import Records, remembers
 from headrace.connectors.webhook.remembered import Remembered
@@ -125,11 +125,15 @@ class WebhookApplication:
         self._limits.check_rate(source)  # 1
         if (answer := self._asked(scope, headers)) is not None:  # 2
             return answer
-        with self._limits.in_flight.one_more(source, self._bridge.unreported):  # 3
+        with (
+            self._limits.in_flight.one_more(source, self._bridge.unreported),  # 3
+            self._limits.held.one_body() as take,
+        ):
             self._records.check_type(headers)  # 4
             body = await body_of(
                 headers,
                 receive,
+                take,
                 bytes_max=config.limits.body,
                 timeout_s=config.limits.body_timeout.total_seconds(),
             )
@@ -248,7 +252,8 @@ def limits_of(config: LimitsConfig, clock: Clock) -> Limits:
         for rate, is_per_source in ((config.rate_per_source, True), (config.rate, False))
         if rate is not None
     ]
-    return Limits(clock, rates, InFlight(config.in_flight, config.in_flight_per_source))
+    in_flight = InFlight(config.in_flight, config.in_flight_per_source)
+    return Limits(clock, rates, in_flight, Held(config.held))
 
 
 def _is_challenge(event: Any) -> bool:

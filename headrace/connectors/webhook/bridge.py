@@ -35,6 +35,7 @@ LOOK_S = 10.0
 """How often to ask whether the topic takes larger records by now, while there are some that are too large."""
 JOIN_S = 5.0
 LINGER_MS = "2"
+UNKNOWN_AFTER_MS = "300000"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,18 +215,18 @@ class Bridge:
 
     def _producer(self, topic: TopicDescription) -> Producer:
         place, limit = self._place, topic.message_bytes_max
-        timeout_ms = str(int(self._settings.ack_timeout_s * 1000))
         return place.broker.producer(
             ProducerSettings(
                 client_id=f"{place.name}.feed",
                 message_bytes_max=limit,
                 batch_bytes_max=limit,
                 reports_deliveries=True,
+                # Longer than `ack_timeout`: a client that gives a record up does not know whether it arrived, and whoever sends
+                # it again makes a duplicate (test_every_2xx_is_in_the_topic_once_and_everything_else_was_told).
                 client={
                     "linger.ms": LINGER_MS,
                     **place.client,
-                    # What was answered with 503 should not arrive later, as far as that can be.
-                    "message.timeout.ms": timeout_ms,
+                    "message.timeout.ms": UNKNOWN_AFTER_MS,
                 },
             )
         )

@@ -19,6 +19,7 @@ from headrace.runtime.expression.schema import expression_schema
 
 BODY_BYTES: Final = 1_000_000
 BODY_BYTES_MAX: Final = 100_000_000
+HELD_BYTES: Final = 256_000_000
 REQUEST_ID: Final = "webhook-request"
 """The header by which the answer of a run finds its request (`mode: sync`)."""
 RECEIVED_AT: Final = "webhook-received-at"
@@ -107,6 +108,9 @@ class LimitsConfig(ActionConfig):
     )
     in_flight_per_source: int = Field(
         256, ge=1, le=100_000, description="requests at once from one address; 429"
+    )
+    held: int = Field(
+        HELD_BYTES, ge=1, description="bytes of bodies at once; requests beyond get 503"
     )
     rate: Rate | None = Field(None, description="of all requests; more are answered with 429")
     rate_per_source: Rate | None = Field(None, description="of the requests from one address; 429")
@@ -224,6 +228,8 @@ class WebhookConfig(ActionConfig):
                 yield f"verify: a secret is made of `secret` and `env` only, found '{name}'"
             if template.is_constant:
                 yield "verify: a secret does not belong into a document; write ${secret.NAME}"
+        if self.limits.held < self.limits.body:
+            yield "limits: 'held' must have room for one 'body'"
         if self.cloudevents and self.format == "form":
             yield "format: the data of a CloudEvent is json, text or bytes"
         if isinstance(self.idempotency, IdempotencyConfig):

@@ -1,7 +1,7 @@
 """How much a webhook takes on at once, and how often: in all, and from one source."""
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 
@@ -106,13 +106,50 @@ class InFlight:
                 del self._sources[source]
 
 
+class Held:
+    """The bytes of bodies that are held, of which there are at most `bytes_max`."""
+
+    def __init__(self, bytes_max: int) -> None:
+        self._bytes_max = bytes_max
+        self.bytes = 0
+
+    @contextmanager
+    def one_body(self) -> Iterator[Callable[[int], None]]:
+        """What is called with the size of each part of a body, as it comes in.
+
+        Raises:
+            RefusedError: there is no room for it, out of what is called.
+        """
+        size = 0
+
+        def take(more: int) -> None:
+            nonlocal size
+            if self.bytes + more > self._bytes_max:
+                raise RefusedError(
+                    HTTPStatus.SERVICE_UNAVAILABLE,
+                    f"{self._bytes_max:,} bytes of bodies are being taken in already",
+                    retry_after_s=1,
+                    headers={"connection": "close"},
+                )
+            self.bytes += more
+            size += more
+
+        try:
+            yield take
+        finally:
+            self.bytes -= size
+
+
 class Limits:
     """All limits of one webhook."""
 
-    def __init__(self, clock: Clock, rates: list[RateLimit], in_flight: InFlight) -> None:
+    def __init__(
+        self, clock: Clock, rates: list[RateLimit], in_flight: InFlight, held: Held
+    ) -> None:
         self._clock = clock
         self._rates = rates
         self.in_flight = in_flight
+        self.held = held
 
     def check_rate(self, source: str) -> None:
         """Count a request before anything is done for it.

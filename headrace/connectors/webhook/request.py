@@ -52,9 +52,14 @@ def address_of(scope: Scope, headers: RequestHeaders, proxies: int) -> str:
 
 
 async def body_of(
-    headers: RequestHeaders, receive: Receive, *, bytes_max: int, timeout_s: float
+    headers: RequestHeaders,
+    receive: Receive,
+    take: Callable[[int], None],
+    *,
+    bytes_max: int,
+    timeout_s: float,
 ) -> bytes:
-    """The whole body.
+    """The whole body; `take` is told of the size of each part, and may refuse it.
 
     Raises:
         RefusedError: it is too large, by what was told or by what came, or it came too slowly.
@@ -69,48 +74,34 @@ async def body_of(
         # A number of thousands of digits takes long to read.
         if len(told) > 18 or int(told) > bytes_max:
             raise too_large(bytes_max)
-    message = await _within(receive, timeout_s) if told is None or told != "0" else None
-    if message is None:
-        return b""
-    first = _part(message)
-    if not message.get("more_body", False):
-        if len(first) > bytes_max:
+        if told == "0":
+            return b""
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await _parts(receive, take, bytes_max)
+    except TimeoutError:
+        raise RefusedError(
+            HTTPStatus.REQUEST_TIMEOUT,
+            f"the body did not come within {timeout_s:g} s",
+            headers=_CLOSE,
+        ) from None
+
+
+async def _parts(receive: Receive, take: Callable[[int], None], bytes_max: int) -> bytes:
+    parts: list[bytes] = []
+    size, is_more = 0, True
+    while is_more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise DisconnectedError
+        part: bytes = message.get("body", b"")
+        size += len(part)
+        if size > bytes_max:
             raise too_large(bytes_max)
-        return first
-    return await _rest(first, receive, bytes_max, timeout_s)
-
-
-async def _rest(first: bytes, receive: Receive, bytes_max: int, timeout_s: float) -> bytes:
-    parts, size, is_more = [first], len(first), True
-    try:
-        async with asyncio.timeout(timeout_s):
-            while is_more:
-                if size > bytes_max:
-                    raise too_large(bytes_max)
-                message = await receive()
-                parts.append(_part(message))
-                size += len(parts[-1])
-                is_more = message.get("more_body", False)
-    except TimeoutError:
-        raise _too_slow(timeout_s) from None
-    if size > bytes_max:
-        raise too_large(bytes_max)
+        take(len(part))
+        parts.append(part)
+        is_more = message.get("more_body", False)
     return b"".join(parts)
-
-
-async def _within(receive: Receive, timeout_s: float) -> Message:
-    try:
-        async with asyncio.timeout(timeout_s):
-            return await receive()
-    except TimeoutError:
-        raise _too_slow(timeout_s) from None
-
-
-def _part(message: Message) -> bytes:
-    if message["type"] == "http.disconnect":
-        raise DisconnectedError
-    part: bytes = message.get("body", b"")
-    return part
 
 
 def too_large(bytes_max: int) -> RefusedError:
@@ -118,13 +109,5 @@ def too_large(bytes_max: int) -> RefusedError:
     return RefusedError(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         f"a body may have {bytes_max:,} bytes",
-        headers=_CLOSE,
-    )
-
-
-def _too_slow(timeout_s: float) -> RefusedError:
-    return RefusedError(
-        HTTPStatus.REQUEST_TIMEOUT,
-        f"the body did not come within {timeout_s:g} s",
         headers=_CLOSE,
     )

@@ -68,6 +68,7 @@ def test_the_topic_is_made_with_room_for_the_largest_body() -> None:
         ({"ack_timeout": "0s"}, "longer than 0"),
         ({"limits": {"rate": {"limit": 0}}}, "greater than or equal to 1"),
         ({"methods": ["GET"]}, "POST"),
+        ({"limits": {"body": 2_000, "held": 1_000}}, "room for one 'body'"),
         ({"verify": "github"}, ""),
         ({"start": "yesterday"}, "earliest, latest"),
     ],

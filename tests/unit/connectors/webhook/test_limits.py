@@ -103,3 +103,23 @@ def test_while_the_broker_is_away_memory_is_bounded_by_the_requests_in_flight() 
     assert set(refused) == {503}
     assert taken == [202]
     assert len(made.records()) == 6
+
+
+def test_bodies_that_come_slowly_hold_no_more_memory_than_there_is_for_them() -> None:
+    async def main() -> tuple[int, Hook]:
+        limits = {"body": 1_000, "held": 2_500, "body_timeout": "200ms"}
+        async with hook(limits=limits) as made:
+            slow = [
+                asyncio.create_task(made.send([b"x" * 900], JSON, hangs=True)) for _ in range(2)
+            ]
+            await until(lambda: made.app._limits.held.bytes == 1_800)
+            status = (await made.send(b" " * 799 + b"1", JSON)).status
+            for one in slow:
+                assert (await one).status == 408
+            assert (await made.send(b" " * 799 + b"1", JSON)).status == 202
+            return status, made
+
+    status, made = asyncio.run(main())
+
+    assert status == 503
+    assert made.app._limits.held.bytes == 0
