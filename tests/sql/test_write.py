@@ -263,6 +263,25 @@ def test_a_column_that_was_added_since_is_found(place: Place) -> None:
     assert place.sql("select colour from orders order by id") == [(None,), ("red",)]
 
 
+@pytest.mark.parametrize("database", ["sqlite", "postgres"])
+def test_a_constraint_that_is_looked_at_with_the_commit_is_found_too(
+    database: str, request: pytest.FixtureRequest
+) -> None:
+    place: Place = request.getfixturevalue(database)
+    place.sql(
+        ORDERS,
+        "create table lines (id integer primary key, ord integer references orders (id) deferrable initially deferred)",
+        "insert into orders (id) values (1)",
+    )
+    events = [{"id": 1, "ord": 1}, {"id": 2, "ord": 99}, {"id": 3, "ord": 1}]
+    config = {"table": "lines", "batch": 10}
+
+    made = outcomes(place, config, events, [{"id": 4, "ord": 1}])
+
+    assert [one.error is None for one in made] == [True, False, True, True]
+    assert place.sql("select id from lines order by id") == [(1,), (3,), (4,)]
+
+
 def test_odd_names_and_values_stay_what_they_are(place: Place) -> None:
     name = 'say "hi" `there` 100%s'
     quote = "`" if isinstance(place, MariadbPlace) else '"'

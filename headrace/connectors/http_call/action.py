@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from headrace.connectors.http_call.address import UrlTemplate, origin_of
 from headrace.connectors.http_call.caller import HttpCaller
 from headrace.connectors.http_call.config import HttpConfig
+from headrace.connectors.url_template import UrlTemplate, origin_of
 from headrace.runtime.contracts.call import BatchAction, Caller, Opening
 from headrace.runtime.errors import RecordError
 from headrace.runtime.expression import Template

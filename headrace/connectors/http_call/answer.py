@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 
 import orjson
 
-from headrace.connectors.http_call.address import origin_of
+from headrace.connectors.url_template import origin_of
 from headrace.runtime.contracts.call import CallFailedError
 
 Decoding = Literal["auto", "json", "text", "base64"]

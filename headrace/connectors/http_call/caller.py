@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from headrace.connectors.http_call.address import UrlTemplate
 from headrace.connectors.http_call.answer import Answer, failure_of, is_success
 from headrace.connectors.http_call.client import HttpClient, Request
 from headrace.connectors.http_call.config import HttpConfig
 from headrace.connectors.http_call.pages import Pages
 from headrace.connectors.http_call.request import CONTENT_TYPES, encoded, headers_of, url_of
+from headrace.connectors.url_template import UrlTemplate
 from headrace.runtime.contracts.call import Call, Caller, CallFailedError, Opening, Outcome
 from headrace.runtime.errors import RecordError
 

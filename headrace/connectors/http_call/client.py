@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urljoin
 
 from headrace.connectors.connection import text_setting
-from headrace.connectors.http_call.address import check_url, is_allowed, origin_of
 from headrace.connectors.http_call.answer import Answer
 from headrace.connectors.http_call.connection_config import HttpConnectionConfig
+from headrace.connectors.url_template import check_url, is_allowed, origin_of
 from headrace.runtime.contracts.call import CallFailedError
 from headrace.runtime.errors import RecordError, SettingsError
 

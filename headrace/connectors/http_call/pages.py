@@ -8,11 +8,11 @@ from urllib.parse import urljoin
 from pydantic import Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema
 
-from headrace.connectors.http_call.address import check_url, origin_of
 from headrace.connectors.http_call.answer import Answer, Decoding
 from headrace.connectors.http_call.client import Request
 from headrace.connectors.http_call.links import next_link
 from headrace.connectors.http_call.request import with_query
+from headrace.connectors.url_template import check_url, origin_of
 from headrace.runtime.contracts.action import ActionConfig
 from headrace.runtime.contracts.call import CallFailedError
 from headrace.runtime.errors import RecordError

@@ -7,8 +7,8 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 import orjson
 from pydantic import Field
 
-from headrace.connectors.http_call.address import UrlTemplate
 from headrace.connectors.http_call.connection_config import HttpConnectionConfig
+from headrace.connectors.url_template import UrlTemplate
 from headrace.runtime.errors import RecordError
 from headrace.runtime.expression import Template
 from headrace.runtime.task.records import encode_key

@@ -7,7 +7,6 @@ from typing import Any, Literal
 from pydantic import Field
 
 from headrace.connectors.http_call.action import shown_url
-from headrace.connectors.http_call.address import UrlTemplate, origin_of
 from headrace.connectors.http_call.answer import Decoding, failure_of, is_success
 from headrace.connectors.http_call.client import HttpClient, Request
 from headrace.connectors.http_call.pages import ANSWER_NAMES, AnswerExpression
@@ -19,6 +18,7 @@ from headrace.connectors.http_call.request import (
     url_of,
     with_query,
 )
+from headrace.connectors.url_template import UrlTemplate, origin_of
 from headrace.runtime.contracts.action import ActionConfig
 from headrace.runtime.contracts.call import CallFailedError, Opening
 from headrace.runtime.contracts.lookup import Finder, Lookup, Question

@@ -41,6 +41,7 @@ class SqlLookup(Lookup):
 
     def problems(self) -> Iterable[str]:
         config = self.config
+        yield from config.connection_problems()
         if (config.table is None) == (config.query is None):
             yield "needs either 'table' with 'column', or 'query'"
             return

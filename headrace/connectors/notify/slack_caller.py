@@ -7,10 +7,10 @@ from typing import Any
 import orjson
 
 from headrace.connectors.connection import text_setting
-from headrace.connectors.http_call.address import check_url
 from headrace.connectors.http_call.answer import failure_of, is_success
 from headrace.connectors.http_call.client import HttpClient, Request
 from headrace.connectors.notify.config import SlackConfig
+from headrace.connectors.url_template import check_url
 from headrace.runtime.contracts.call import Call, Caller, Opening, Outcome
 from headrace.runtime.errors import RecordError, SettingsError
 

@@ -1,6 +1,6 @@
 """How to reach a database: what `sql` and `hydrate` over SQL have in common."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final, Literal
@@ -11,10 +11,11 @@ from pydantic import Field
 from headrace.connectors.connection import settings_of, text_setting
 from headrace.connectors.sql.database import Database
 from headrace.connectors.sql.pool import Pool
+from headrace.connectors.url_template import UrlTemplate
 from headrace.runtime.clock import Clock
 from headrace.runtime.contracts.action import ActionConfig
 from headrace.runtime.duration import Duration
-from headrace.runtime.errors import SettingsError
+from headrace.runtime.errors import RecordError, SettingsError
 from headrace.runtime.expression import Template
 
 Decimals = Literal["string", "number"]
@@ -42,7 +43,8 @@ class SqlConnectionConfig(ActionConfig):
     """Settings of the connections; they may mention `env` and `secret`, and no record."""
 
     database: Template = Field(
-        description="URL: postgresql://user@host:5432/name, mysql://user@host:3306/name, mariadb://..., or sqlite:///path"
+        description="URL: postgresql://user@host:5432/name, mysql://..., mariadb://..., or sqlite:///path; values of `${...}`"
+        " in it are percent-encoded, but for one at its very beginning"
     )
     user: Template | None = Field(None, description="the user, where the URL has none")
     password: Template | None = Field(
@@ -63,11 +65,19 @@ class SqlConnectionConfig(ActionConfig):
     def connection_settings(self) -> dict[str, Template]:
         """What a connection needs of the environment and of secrets."""
         return {
-            **settings_of(self.database, "database"),
+            **self._address().arguments("database"),
             **settings_of(self.user, "user"),
             **settings_of(self.password, "password"),
             **settings_of(self.tls, "tls"),
         }
+
+    def connection_problems(self) -> Iterable[str]:
+        """What is wrong with these settings beyond their types."""
+        if not isinstance(self.database.value, str):
+            yield "database: must be text"
+
+    def _address(self) -> UrlTemplate:
+        return UrlTemplate(self.database.value if isinstance(self.database.value, str) else "")
 
     def pool(self, settings: Mapping[str, Any], clock: Clock) -> Pool:
         """A pool of connections; none is made yet.
@@ -83,7 +93,11 @@ class SqlConnectionConfig(ActionConfig):
         Raises:
             SettingsError: a setting is wrong, or the driver is not installed.
         """
-        address = DatabaseAddress.parse(text_setting("database", settings["database"]), settings)
+        try:
+            url = self._address().filled(settings, "database")
+        except RecordError as error:
+            raise SettingsError(str(error)) from None
+        address = DatabaseAddress.parse(url, settings)
         place = ConnectionPlace(
             address,
             tls={

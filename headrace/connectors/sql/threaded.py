@@ -30,6 +30,7 @@ class ThreadedConnection(Connection):
         self._thread = thread
         self._driver = driver
         self._is_closed = False
+        self._is_busy = False
 
     @property
     def is_broken(self) -> bool:
@@ -54,7 +55,8 @@ class ThreadedConnection(Connection):
     async def close(self) -> None:
         if not self._is_closed:
             self._is_closed = True
-            self.interrupt()
+            if self._is_busy:
+                self.interrupt()
             self._thread.submit(self._close_driver)
             self._thread.shutdown(wait=False)
 
@@ -63,6 +65,7 @@ class ThreadedConnection(Connection):
         await self.run("a transaction", lambda: self._execute(self.BEGIN))
         try:
             yield
+            await self.run("committing a transaction", self._driver.commit)
         except SqlFailedError:
             if not self._is_closed:
                 await self.run("undoing a transaction", self._driver.rollback)
@@ -70,7 +73,6 @@ class ThreadedConnection(Connection):
         except BaseException:
             await self.close()
             raise
-        await self.run("committing a transaction", self._driver.commit)
 
     async def query(
         self, statement: Statement, parameters: Sequence[Row]
@@ -92,15 +94,17 @@ class ThreadedConnection(Connection):
     async def run(self, what: str, work: Callable[[], Result]) -> Result:
         """Do something in the connection's thread. Cancelled, it is interrupted, and the connection is closed."""
         loop = asyncio.get_running_loop()
+        self._is_busy = True
         try:
-            return await loop.run_in_executor(self._thread, work)
+            result = await loop.run_in_executor(self._thread, work)
         except asyncio.CancelledError:
             await self.close()
             raise
-        except SqlFailedError:
-            raise
         except Exception as error:
+            self._is_busy = False
             raise self.failure(error, what) from error
+        self._is_busy = False
+        return result
 
     def _spelled(self, statement: Statement) -> str:
         return statement.spelled(self.parameter)
@@ -133,6 +137,23 @@ class ThreadedConnection(Connection):
     def _close_driver(self) -> None:
         with suppress(Exception):  # it is of no use any more, in whatever way
             self._driver.close()
+
+
+async def opened(thread: ThreadPoolExecutor, open_one: Callable[[], Result]) -> Result:
+    """Open a connection of a driver in its thread. Cancelled, or failed, it leaves neither connection nor thread behind."""
+    made: list[Any] = []
+
+    def work() -> Result:
+        one = open_one()
+        made.append(one)
+        return one
+
+    try:
+        return await asyncio.get_running_loop().run_in_executor(thread, work)
+    except BaseException:
+        thread.submit(lambda: [one.close() for one in made])
+        thread.shutdown(wait=False)
+        raise
 
 
 def matched(

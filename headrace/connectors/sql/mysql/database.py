@@ -1,6 +1,5 @@
 """Connecting to MySQL and MariaDB."""
 
-import asyncio
 import ssl
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from headrace.connectors.sql.connection_config import ConnectionPlace
 from headrace.connectors.sql.database import Connection, Database
 from headrace.connectors.sql.mysql.failures import failure_of
+from headrace.connectors.sql.threaded import opened
 from headrace.runtime.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -38,13 +38,10 @@ class Mysql(Database):
 
         thread = ThreadPoolExecutor(1, "headrace-mysql")
         try:
-            driver = await asyncio.get_running_loop().run_in_executor(thread, self._opened)
-        except BaseException as error:
-            thread.shutdown(wait=False)
-            if isinstance(error, pymysql.Error | OSError):
-                what = f"connecting to {self._place.address.shown}"
-                raise failure_of(error, what) from error
-            raise
+            driver = await opened(thread, self._opened)
+        except (pymysql.Error, OSError) as error:
+            what = f"connecting to {self._place.address.shown}"
+            raise failure_of(error, what) from error
         return MysqlConnection(self._place, thread, driver)
 
     def _opened(self) -> "pymysql.Connection[Any]":

@@ -1,6 +1,5 @@
 """Opening SQLite's files."""
 
-import asyncio
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,6 +7,7 @@ from headrace.connectors.sql.connection_config import ConnectionPlace
 from headrace.connectors.sql.database import Connection, Database
 from headrace.connectors.sql.sqlite.connection import SqliteConnection
 from headrace.connectors.sql.sqlite.failures import failure_of
+from headrace.connectors.sql.threaded import opened
 
 
 class Sqlite(Database):
@@ -20,7 +20,7 @@ class Sqlite(Database):
         place = self._place
         thread = ThreadPoolExecutor(1, "headrace-sqlite")
 
-        def opened() -> sqlite3.Connection:
+        def open_file() -> sqlite3.Connection:
             # Waits for locks of others as long as connecting may take.
             driver = sqlite3.connect(
                 place.address.name,
@@ -33,10 +33,7 @@ class Sqlite(Database):
             return driver
 
         try:
-            driver = await asyncio.get_running_loop().run_in_executor(thread, opened)
-        except BaseException as error:
-            thread.shutdown(wait=False)
-            if isinstance(error, sqlite3.Error):
-                raise failure_of(error, f"opening {place.address.shown}") from error
-            raise
+            driver = await opened(thread, open_file)
+        except sqlite3.Error as error:
+            raise failure_of(error, f"opening {place.address.shown}") from error
         return SqliteConnection(place, thread, driver)

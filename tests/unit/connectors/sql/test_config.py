@@ -8,6 +8,7 @@ import pytest
 from headrace.connectors.sql.action import Sql, SqlExecute, SqlQuery, SqlWrite
 from headrace.connectors.sql.connection_config import DatabaseAddress
 from headrace.connectors.sql.postgres.loading import iso
+from headrace.connectors.url_template import UrlTemplate
 from headrace.runtime.errors import SettingsError
 from tests.unit.connectors.calling import action_of, problems_of
 
@@ -58,6 +59,18 @@ def test_an_address_is_read_and_shown_without_secrets() -> None:
     assert address.shown == "database 'shop' on db.example:5433"
     assert "other" not in repr(address)
     assert DatabaseAddress.parse(text, {}).password == "p@ss"
+
+
+def test_a_secret_in_an_address_may_hold_any_sign() -> None:
+    config = {"database": "postgresql://me:${secret.P}@db/shop", "table": "a"}
+    settings = action_of(Sql, config).settings()
+
+    (piece,) = settings.values()
+    filled = UrlTemplate(config["database"]).filled(
+        dict.fromkeys(settings, "p@ss/w:rd"), "database"
+    )
+    assert piece.secrets == {"P"}
+    assert DatabaseAddress.parse(filled, {}).password == "p@ss/w:rd"
 
 
 @pytest.mark.parametrize(

@@ -40,14 +40,22 @@ class UrlTemplate:
         Raises:
             RecordError: an expression gave no text and no number, or the URL is none.
         """
-        text = "".join(
-            piece
-            if isinstance(piece, str)
-            else _spelled(arguments[f"{prefix}_{number}"], is_beginning=number == 0)
-            for number, piece in enumerate(self._pieces)
-        )
+        text = self.filled(arguments, prefix)
         check_url(text)
         return text
+
+    def filled(self, arguments: Mapping[str, Any], prefix: str = "url") -> str:
+        """The same for URLs of any kind, such as those of databases.
+
+        Raises:
+            RecordError: an expression gave no text and no number.
+        """
+        return "".join(
+            piece
+            if isinstance(piece, str)
+            else _spelled(arguments[f"{prefix}_{number}"], prefix, is_beginning=number == 0)
+            for number, piece in enumerate(self._pieces)
+        )
 
     @property
     def is_host_fixed(self) -> bool:
@@ -81,18 +89,20 @@ def _pieces(text: str) -> Iterator[str | Template]:
         yield literal
 
 
-def _spelled(value: Any, *, is_beginning: bool) -> str:
+def _spelled(value: Any, field: str, *, is_beginning: bool) -> str:
     if isinstance(value, bool):
         value = "true" if value else "false"
     if not isinstance(value, str | int | float):
         kind = "null" if value is None else type(value).__name__
-        raise RecordError(f"url: an expression in it gave {kind}; text or a number is needed")
+        raise RecordError(f"{field}: an expression in it gave {kind}; text or a number is needed")
     if is_beginning:
         return str(value)
     encoded = quote(str(value), safe="")
     if encoded in (".", ".."):
         # A step of a path that goes up; percent-encoding does not help, since "." stays what it is.
-        raise RecordError("url: an expression in it gave '.' or '..', which is no name in a path")
+        raise RecordError(
+            f"{field}: an expression in it gave '.' or '..', which is no name in a path"
+        )
     return encoded
 
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from headrace.connectors.http_call.address import UrlTemplate, is_allowed, origin_of
 from headrace.connectors.http_call.request import with_query
+from headrace.connectors.url_template import UrlTemplate, is_allowed, origin_of
 from headrace.runtime.errors import RecordError
 
 
