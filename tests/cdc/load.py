@@ -68,8 +68,8 @@ class Load:
             )
         elif choice < 0.87:
             execute(
-                "update orders set id = id + 10000000 where id in"
-                " (select id from orders where id < 10000000 order by random() limit 5)"
+                "update orders set id = -id where id in"
+                " (select id from orders where id > 0 order by random() limit 5)"
             )
         elif choice < 0.95:
             execute(

@@ -28,7 +28,7 @@ def test_with_writers_before_during_and_after_the_snapshot_the_topic_equals_the_
     assert_exactly_once(changes)
 
 
-@pytest.mark.parametrize("snapshot_rows", [200, 5_000])
+@pytest.mark.parametrize("snapshot_rows", [500, 5_000])
 def test_a_snapshot_that_is_asked_for_while_writers_run_never_brings_back_what_was(
     shop: Database, snapshot_rows: int
 ) -> None:
