@@ -122,6 +122,11 @@ def _text(detail: dict[str, Any], path: Path, data: Any, model: type[BaseModel],
         return f"{subject} must have {rule.format(context[key])}"
     if kind in _CHOICES:
         return _choice(subject, context["expected"], value)
+    if kind == "union_tag_not_found":
+        return f"{subject} needs {context['discriminator']}, which says what kind it is"
+    if kind == "union_tag_invalid":
+        name = context["discriminator"].strip("'")
+        return _choice(f"'{dotted(path[skip:])}.{name}'", context["expected_tags"], context["tag"])
     message = str(context["error"]) if kind in {"value_error", "assertion_error"} else detail["msg"]
     if message.startswith("must "):
         return f"{subject} {message}{_found_unless_text(value)}"

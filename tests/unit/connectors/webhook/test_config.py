@@ -4,10 +4,12 @@ import asyncio
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from headrace.connectors.webhook.trigger import ROOM_BYTES, Webhook
 from headrace.runtime.clock import SystemClock
 from headrace.runtime.contracts.feed import Route
+from headrace.runtime.flow import describe_validation
 from tests.unit.connectors.webhook.asking import hook, route_of
 
 GITHUB = {"scheme": "github", "secrets": "${secret.HOOK}"}
@@ -112,3 +114,25 @@ def test_a_sample_is_a_request_that_the_webhook_takes(config: Any) -> None:
             return answered.status
 
     assert asyncio.run(main()) in (200, 202)
+
+
+@pytest.mark.parametrize(
+    ("verify", "problem"),
+    [
+        ({"type": "github"}, "'verify' needs 'scheme', which says what kind it is"),
+        ({"scheme": "gitub", "secrets": ["x"]}, "did you mean 'github'?"),
+    ],
+)
+def test_a_scheme_that_is_missing_or_unknown_is_told(
+    verify: dict[str, object], problem: str
+) -> None:
+    with pytest.raises(ValidationError) as told:
+        Webhook.Config.model_validate({"path": "/x", "verify": verify})
+
+    texts = [
+        text
+        for _, text in describe_validation(
+            told.value, Webhook.Config, {"path": "/x", "verify": verify}
+        )
+    ]
+    assert problem in " ".join(texts)
