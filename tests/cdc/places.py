@@ -11,6 +11,7 @@ from headrace.runtime.clock import Clock, SystemClock
 from headrace.runtime.contracts.broker import Broker
 from headrace.runtime.contracts.feed import Exclusive, FeedPlace, FeedStatus
 from headrace.runtime.environment import Values
+from headrace.runtime.expression import Template
 from headrace.runtime.expression.given import values_of
 
 WAIT_S = 60.0
@@ -80,17 +81,8 @@ def run(
 ) -> Running:
     """Run a feed as a worker does."""
     reports = Reports()
-    values = Values({}, secrets or {"PASSWORD": "s3cret-word"})
-    place = FeedPlace(
-        name=name,
-        flow="orders",
-        stage="changes",
-        settings=values_of(feed.settings(), values.env, values.secret),
-        broker=broker or MemoryBroker(clock=SystemClock()),
-        client={},
-        clock=clock or SystemClock(),
-        stopped=Event(),
-        report=reports,
+    place = place_of(
+        feed.settings(), name=name, secrets=secrets, broker=broker, clock=clock, report=reports
     )
 
     def body() -> None:
@@ -104,3 +96,27 @@ def run(
     running = Running(place, reports, Thread(target=body))
     running.thread.start()
     return running
+
+
+def place_of(
+    settings: Mapping[str, Template],
+    *,
+    name: str = "headrace.orders.changes",
+    secrets: Mapping[str, str] | None = None,
+    broker: Broker | None = None,
+    clock: Clock | None = None,
+    report: Callable[[FeedStatus], None] = lambda _: None,
+) -> FeedPlace:
+    """Where a feed runs, with values for its settings."""
+    values = Values({}, secrets or {"PASSWORD": "s3cret-word"})
+    return FeedPlace(
+        name=name,
+        flow="orders",
+        stage="changes",
+        settings=values_of(settings, values.env, values.secret),
+        broker=broker or MemoryBroker(clock=SystemClock()),
+        client={},
+        clock=clock or SystemClock(),
+        stopped=Event(),
+        report=report,
+    )

@@ -1,0 +1,20 @@
+"""`engine: debezium`: Debezium's embedded engine in a process of its own, with its positions in Kafka.
+
+============== =====================================================================================
+file           what
+============== =====================================================================================
+`feed`         starts the process, takes its batches, starts it again
+`delivery`     batches as Kafka's transactions
+`process`      the process as the worker sees it
+`frames`       what the two say to each other
+`child`        the process itself
+`engine`       Debezium's engine in Java
+`failures`     why an engine ended
+`properties`   the connector's properties; also those of `engine: connect`
+`settings`     the values of the config's templates
+`topics`       the connector's topics
+`redaction`    keeps secrets out of what others say
+============== =====================================================================================
+
+Imports nothing: the trigger asks `properties` for what is wrong with a config.
+"""

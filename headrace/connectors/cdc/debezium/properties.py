@@ -62,6 +62,8 @@ def connector_properties(
         "skipped.operations": "t" if config.truncate == "ignore" else "none",
         "heartbeat.interval.ms": str(round(config.heartbeat.total_seconds() * 1000)),
         "retriable.restart.connector.wait.ms": "1000",
+        "extended.headers.enabled": "false",
+        "include.schema.changes": "false",
     }
     for part in (_database, _tables, _rows):
         properties.update(part(config, name, address))
@@ -87,6 +89,11 @@ def kind_of_class(config: CdcConfig) -> str:
     """The kind of database of the connector's class, as `CLASSES` names it; empty for others."""
     found = class_of(config)
     return next((kind for kind, known in CLASSES.items() if known == found), "")
+
+
+def has_many_partitions(config: CdcConfig) -> bool:
+    """Whether the connector has a position for each of several sources, such as the databases of a server."""
+    return not kind_of_class(config)
 
 
 def identifier(name: str) -> str:
@@ -149,18 +156,15 @@ def _tables(config: CdcConfig, _: str, __: Address) -> Iterator[tuple[str, str]]
     included = [before + _expression(tables.full(glob)) for glob in config.tables]
     if included:
         yield "table.include.list", ",".join(included)
-    left_out, masked = [], []
+    left_out = []
     for glob, columns in config.columns.items():
         table = _expression(tables.full(glob))
         left_out += [rf"{table}\.{_expression(column)}" for column in columns.exclude]
         if columns.include:
             kept = "|".join(map(_expression, columns.include))
             left_out.append(rf"{table}\.(?!(?:{kept})$).*")
-        masked += [rf"{table}\.{_expression(column)}" for column in columns.mask]
     if left_out:
         yield "column.exclude.list", ",".join(left_out)
-    if masked:
-        yield "column.mask.with.3.chars", ",".join(masked)
     if config.keys:
         keys = (
             f"{_expression(tables.full(glob))}:{','.join(of)}" for glob, of in config.keys.items()
@@ -213,6 +217,11 @@ def engine_problems(config: CdcConfig) -> Iterator[str]:
     """What a config asks for that only headrace's own engine does."""
     if config.engine == "native":
         return
+    if any(columns.mask for columns in config.columns.values()):
+        yield (
+            f"engine {config.engine} masks columns of text only, and would show the others; leave columns out with 'exclude',"
+            " or set 'column.mask.with.3.chars' in 'properties'"
+        )
     if config.json_values == "value":
         yield f"engine {config.engine} writes JSON columns as text; 'json_values: value' needs engine native"
     if config.on_schema_change == "fail":

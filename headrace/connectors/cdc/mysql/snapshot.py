@@ -150,9 +150,10 @@ class ConsistentView:
         try:
             self._sql("FLUSH TABLES WITH READ LOCK")
         except CaptureError as error:
+            said = str(error).removeprefix(f"{error.code}: ")
             raise CaptureError(
                 error.code,
-                f"{error}; a snapshot of MySQL begins with a short FLUSH TABLES WITH READ LOCK, which needs RELOAD"
+                f"{said}; a snapshot of MySQL begins with a short FLUSH TABLES WITH READ LOCK, which needs RELOAD"
                 " ('snapshot: never' does without)",
             ) from error
         try:
