@@ -3,7 +3,13 @@
 from pathlib import Path
 
 from tests.sql.places import SqlitePlace
-from tests.unit.running import running
+from tests.unit.running import Running, running
+
+
+def done(run: Running) -> None:
+    """Let the flows work until nothing is left, and let go of their connections."""
+    run.drain()
+    run.member.close()
 
 
 def test_a_flow_hydrates_and_writes(tmp_path: Path) -> None:
@@ -39,7 +45,7 @@ def test_a_flow_hydrates_and_writes(tmp_path: Path) -> None:
     for n in range(30):
         run.feed({"id": n % 5, "user": 1 + n % 2, "n": n}, key=f"k{n % 5}")
     run.feed({"id": 77, "user": 9, "n": 0}, key="x")
-    run.drain()
+    done(run)
 
     assert sorted(place.sql("select id, n from orders")) == [(i, 25 + i) for i in range(5)]
     assert len(run.data("out")) == 30
@@ -68,7 +74,7 @@ def test_changes_of_a_database_keep_a_copy_equal(tmp_path: Path) -> None:
     for n in range(0, 8, 2):
         run.feed({"op": "d", "before": {"id": n}, "after": None}, key=f'{{"id": {n}}}')
         run.feed(None, key=f'{{"id": {n}}}')
-    run.drain()
+    done(run)
 
     assert place.sql("select * from orders order by id") == [
         (n, f"n{32 + n}") for n in (1, 3, 5, 7)

@@ -62,7 +62,7 @@ class Answer:
             f"the answer of {origin_of(self.url)} cannot be read as {what}: it has {len(self.body)} bytes; see 'decode'",
             status=self.status,
         )
-        error.add_note(self.excerpt())
+        error.add_note(f"{error}; {self.excerpt()}")
         return error
 
     def excerpt(self) -> str:
@@ -84,7 +84,7 @@ def failure_of(method: str, answer: Answer, now_ms: int) -> CallFailedError:
         retry_after_s=retry_after_s(answer.headers.get("retry-after"), now_ms),
         status=answer.status,
     )
-    error.add_note(answer.excerpt())
+    error.add_note(f"{error}; {answer.excerpt()}")
     return error
 
 

@@ -126,7 +126,7 @@ class EmailCaller(Caller):
         else:
             reason = getattr(error, "strerror", None) or "the connection broke"
             failure = CallFailedError(f"{where}: {str(reason).lower()}", is_temporary=True)
-        failure.add_note(str(error))
+        failure.add_note(f"{failure}: {error}")
         return failure
 
 
@@ -144,7 +144,7 @@ def _refusals(refused: Mapping[str, Any], where: str) -> CallFailedError | None:
     failure = CallFailedError(
         f"{where} refuses {len(refused)} of the recipients; the others got the mail"
     )
-    failure.add_note(", ".join(refused))
+    failure.add_note(f"{failure}: {', '.join(refused)}")
     return failure
 
 

@@ -66,7 +66,7 @@ def failure_of(error: Exception, what: str) -> SqlFailedError:
         status=number,
         is_of_record=not is_temporary and number not in _OF_STATEMENT,
     )
-    failure.add_note(str(error))
+    failure.add_note(f"{failure}: {error}")
     return failure
 
 

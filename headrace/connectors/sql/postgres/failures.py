@@ -41,7 +41,7 @@ def failure_of(error: "psycopg.Error", what: str) -> SqlFailedError:
             status=state,
             is_of_record=not is_temporary and not state.startswith(_OF_STATEMENT),
         )
-    failure.add_note(str(error))
+    failure.add_note(f"{failure}: {error}")
     return failure
 
 

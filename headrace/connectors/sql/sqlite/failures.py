@@ -23,7 +23,7 @@ def failure_of(error: Exception, what: str) -> SqlFailedError:
         status=name,
         is_of_record=is_of_record and primary not in _TEMPORARY,
     )
-    failure.add_note(str(error))
+    failure.add_note(f"{failure}: {error}")
     return failure
 
 

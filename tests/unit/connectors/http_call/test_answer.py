@@ -74,7 +74,7 @@ def test_a_failure_names_the_origin_and_keeps_the_body_for_the_dead_letter() -> 
     assert re.fullmatch(
         r"POST https://a\.example was answered with 422 Unprocessable \w+", str(error)
     )
-    assert error.__notes__ == ["the answer begins: card 4111"]
+    assert error.__notes__ == [f"{error}; the answer begins: card 4111"]
 
 
 @pytest.mark.parametrize(

@@ -177,7 +177,7 @@ def test_a_refusal_is_not_temporary_and_names_neither_path_nor_query() -> None:
 
     assert not error.is_temporary
     assert "hush" not in str(error)
-    assert error.__notes__ == ["the answer begins: bad card"]
+    assert error.__notes__ == [f"{error}; the answer begins: bad card"]
 
 
 def test_one_failure_leaves_its_neighbours_alone() -> None:
