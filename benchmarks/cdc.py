@@ -7,6 +7,7 @@ never a verdict.
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import time
@@ -65,13 +66,17 @@ def run(postgres: PostgresServer, brokers: str, given: argparse.Namespace) -> No
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
+            begun = processor_s(process.pid)
             snapshot(process.stdout, given.rows)
             with postgres.connect() as client:
                 stream(client, prefix, given.changes, "one transaction", given.changes)
                 stream(client, prefix, given.changes, "100 rows each", 100)
             status = Path(f"/proc/{process.pid}/status").read_text()
             peak = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
-            print(f"memory: {int(peak) / 1024:.0f} MB at most")
+            used_us = (processor_s(process.pid) - begun) / (given.rows + 2 * given.changes) * 1e6
+            print(
+                f"capture: {used_us:.1f} us of processor time a row, {int(peak) / 1024:.0f} MB at most"
+            )
         finally:
             process.kill()
 
@@ -100,6 +105,12 @@ def stream(
         time.sleep(0.01)
     took_s = time.monotonic() - begun_s
     tell(f"stream, {name}", changes, took_s, {"inserts alone": f"{inserted_s:.2f} s"})
+
+
+def processor_s(process: int) -> float:
+    """The processor time that a process has used."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def value(client: "psycopg.Connection[Any]", sql: str, values: Sequence[Any] = ()) -> Any:

@@ -119,10 +119,53 @@ def test_a_transaction_that_runs_while_a_table_is_added_is_not_lost(shop: Databa
         client.execute("begin")
         client.execute("insert into users values (7)")
         second = shop.capture(tables=["orders", "users"])
-        second.place.clock.sleep(
-            1
-        )  # it waits for the transaction, and there is nothing to see of that
+        second.until("starting", "waits for transactions that are running")
         client.execute("commit")
     users = second.changes("shop.changes.public.users", 1)
 
     assert [one.key["id"] for one in users] == [7]
+
+
+def test_a_capture_that_waits_for_a_transaction_says_so(shop: Database) -> None:
+    shop.execute("create table orders (id int primary key)")
+    with shop.server.connect(shop.name) as client:
+        client.execute("begin")
+        client.execute("insert into orders values (7)")
+        capture = shop.capture(tables=["orders"])
+        capture.until("starting", "waits for transactions that are running")
+        client.execute("commit")
+    capture.until("running")
+
+    assert [one.key["id"] for one in capture.changes(ORDERS, 1)] == [7]
+
+
+def test_a_table_that_was_left_out_for_a_while_is_read_anew(shop: Database) -> None:
+    shop.execute(
+        "create table orders (id int primary key)", "create table users (id int primary key)"
+    )
+    for tables in (["orders", "users"], ["orders"]):
+        capture = shop.capture(tables=tables, heartbeat="100ms")
+        capture.until("running")
+        shop.execute("insert into orders select coalesce(max(id), 0) + 1 from orders")
+        shop.wait_until_confirmed(shop.slot)
+        capture.stop()
+    shop.execute("insert into users values (7)")
+
+    last = shop.capture(tables=["orders", "users"])
+    users = last.changes("shop.changes.public.users", 1)
+
+    assert [(one.op, one.key["id"]) for one in users] == [("r", 7)]
+    assert [one.key["id"] for one in last.changes(ORDERS)] == [1, 2]
+
+
+def test_after_a_snapshot_alone_the_stream_may_be_asked_for(shop: Database) -> None:
+    shop.execute("create table orders (id int primary key)", "insert into orders values (1)")
+    only = shop.capture(tables=["orders"], snapshot="only")
+    only.until("waiting")
+    only.stop()
+
+    capture = shop.capture(tables=["orders"])
+    capture.until("running")
+    shop.execute("insert into orders values (2)")
+
+    assert [one.op for one in capture.changes(ORDERS, 3)] == ["r", "r", "c"]

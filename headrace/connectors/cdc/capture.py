@@ -5,7 +5,7 @@ from headrace.connectors.cdc.errors import ChangesLostError
 from headrace.connectors.cdc.progress import Pending, Progress
 from headrace.connectors.cdc.signals import Signals, SnapshotRequest, waiting
 from headrace.connectors.cdc.source import ChangeSource, Chunk, Position, SourceTable
-from headrace.connectors.cdc.tables import Tables
+from headrace.connectors.cdc.tables import TableName, Tables
 from headrace.connectors.cdc.writer import Writer
 from headrace.runtime.contracts.feed import FeedPlace, FeedState, FeedStatus
 
@@ -71,7 +71,7 @@ class Capture:
             return self._begin(stored)
         assert stored.position is not None
         if stored.phase == "done":
-            return stored
+            return stored if self._config.snapshot == "only" else self._begin(stored)
         try:
             self._source.verify(stored.identity, stored.position, stored.tables)
         except ChangesLostError as lost:
@@ -201,7 +201,11 @@ class Capture:
     # Tables in chunks, while changes stream in
 
     def _take_added(self, progress: Progress) -> None:
-        """Begin with tables that were made or chosen since."""
+        """Begin with tables that were made or chosen since, and forget those that are not chosen any more.
+
+        A table that is left out for a while is read anew when it comes back, since its changes were not captured.
+        """
+        progress.tables = [name for name in progress.tables if self._is_chosen(name)]
         added = self._source.added(progress.tables)
         for table in added:
             self._known[str(table.name)] = table
@@ -209,6 +213,9 @@ class Capture:
             if self._config.snapshot != "never" and self._config.outbox is None and table.has_key:
                 where = self._tables.of(self._config.snapshot_where, table.name)
                 progress.pending[str(table.name)] = Pending(where=where)
+
+    def _is_chosen(self, name: str) -> bool:
+        return bool(self._tables.chosen([TableName(*name.split(".", 1))]))
 
     def _take_signals(self, progress: Progress) -> None:
         assert self._signals is not None

@@ -118,6 +118,7 @@ class SourcePlace:
     stopped: Event = field(default_factory=Event)
     topic: Callable[[TableName], str]
     partitions: Callable[[str], int]
+    tell: Callable[[str], None] = lambda _: None  # what it waits for
 
 
 class ChangeSource(Protocol):

@@ -6,7 +6,7 @@ from headrace.connectors.cdc.config import CdcConfig
 from headrace.connectors.cdc.source import SourcePlace
 from headrace.connectors.cdc.tables import TableName, topic_of
 from headrace.runtime.contracts.broker import NewTopic
-from headrace.runtime.contracts.feed import FeedPlace
+from headrace.runtime.contracts.feed import FeedPlace, FeedStatus
 
 
 class Topics:
@@ -42,6 +42,7 @@ class Topics:
             stopped=self._place.stopped,
             topic=self.of_table,
             partitions=self.partitions,
+            tell=lambda text: self._place.report(FeedStatus(state="starting", text=text)),
         )
 
     def of_table(self, name: TableName) -> str:

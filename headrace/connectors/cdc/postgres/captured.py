@@ -1,6 +1,6 @@
 """The captured tables: which they are, what their keys are, and how their rows are written."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from headrace.connectors.cdc.errors import CaptureError
 from headrace.connectors.cdc.postgres import catalog
@@ -105,6 +105,12 @@ class Captured:
             for table in self.tables.values()
         ]
         return sorted(found, key=lambda table: (table.has_key, table.name))
+
+    def not_chosen(self, names: Iterable[TableName]) -> list[TableName]:
+        """Those of the tables that the config does not name."""
+        names = list(names)
+        chosen = set(self._chosen.chosen(names))
+        return [name for name in names if name not in chosen]
 
     def topic(self, name: TableName) -> str:
         return "" if self._config.outbox is not None else self._place.topic(name)

@@ -116,6 +116,11 @@ class Publication:
         if names:
             self._sql.rows(f"alter publication {quoted(self.name)} add table {self._names(names)}")
 
+    def remove(self, names: Sequence[TableName]) -> None:
+        """Send tables no longer."""
+        if names:
+            self._sql.rows(f"alter publication {quoted(self.name)} drop table {self._names(names)}")
+
     def drop(self) -> bool:
         """Remove it, where it was made by headrace; whether it was there."""
         if self._config.publication_mode == "existing" or not self.exists():

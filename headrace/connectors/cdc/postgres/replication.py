@@ -4,6 +4,7 @@ psycopg's own replication support would confirm positions by itself when idle, s
 """
 
 import select
+from collections.abc import Callable
 from struct import Struct
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 _feedback = Struct(">cQQQqB").pack
 _WAIT_MS = 100
+_TELL_S = 2.0
 
 
 class Replication:
@@ -46,8 +48,12 @@ class Replication:
         """The identifier of the cluster."""
         return self._rows("IDENTIFY_SYSTEM")[0][0]
 
-    def create_slot(self, name: str, stopped: Event) -> tuple[int, str]:
+    def create_slot(
+        self, name: str, stopped: Event, waiting: Callable[[], None]
+    ) -> tuple[int, str]:
         """Make a slot, and a view of the database at its beginning; waits for transactions that run.
+
+        Calls `waiting` every few seconds meanwhile.
 
         Returns:
             Where the slot begins, and the name of the view, which is there as long as this connection does nothing else.
@@ -55,7 +61,11 @@ class Replication:
         statement = f"CREATE_REPLICATION_SLOT {quoted(name)} LOGICAL pgoutput EXPORT_SNAPSHOT"
         with failures("create the replication slot", self._address):
             self._raw.send_query(statement.encode())
+            next_s = self._clock.monotonic_s() + _TELL_S
             while self._raw.is_busy():
+                if self._clock.monotonic_s() >= next_s:
+                    waiting()
+                    next_s += _TELL_S
                 if stopped.is_set():
                     raise DatabaseUnavailableError("stopped while the replication slot was created")
                 if self._poll.poll(_WAIT_MS):

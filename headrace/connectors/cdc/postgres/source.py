@@ -111,7 +111,9 @@ class PostgresSource:
             slot.drop()
         self._publication.prepare(self._captured.tables, again=again)
         self._replication = Replication(self._address, self._application, self._place.clock)
-        self._begin_lsn, view = self._replication.create_slot(slot.name, self._place.stopped)
+        self._begin_lsn, view = self._replication.create_slot(
+            slot.name, self._place.stopped, self._tell_of_oldest
+        )
         self._view = Sql(self._address, f"{self._application}_snapshot"[:_NAME_MAX])
         self._view.rows("begin isolation level repeatable read, read only")
         self._view.rows(f"set transaction snapshot {literal(view)}")
@@ -139,6 +141,8 @@ class PostgresSource:
 
     def added(self, known: Sequence[str]) -> Sequence[SourceTable]:
         self._captured.refresh(self._sql)
+        if self._config.publication_mode == "filtered":
+            self._publication.remove(self._captured.not_chosen(self._publication.tables()))
         new = [name for name in self._captured.tables if str(name) not in known]
         if not new:
             return []
@@ -151,10 +155,26 @@ class PostgresSource:
         self._wait_for_older()
         return [table for table in self.tables() if table.name in new]
 
+    def _tell_of_oldest(self) -> None:
+        """Say whose transaction everything waits for."""
+        found = self._sql.one(
+            "select pid, application_name, (extract(epoch from now() - xact_start))::int8 from pg_stat_activity"
+            " where xact_start is not null and pid <> pg_backend_pid() and application_name <> %s"
+            " and backend_type = 'client backend' order by xact_start limit 1",
+            [self._application],
+        )
+        if found is not None:
+            process, name, seconds = found
+            self._place.tell(
+                f"waits for transactions that are running; the oldest is that of process {process} ('{name}'), which began"
+                f" {seconds} s ago"
+            )
+
     def _wait_for_older(self) -> None:
         """Wait for transactions that were running when tables were added: the stream leaves out what they wrote before."""
         barrier = View.parse(self._sql.value("select pg_current_snapshot()::text")).high
         while View.parse(self._sql.value("select pg_current_snapshot()::text")).low < barrier:
+            self._tell_of_oldest()
             if self._place.stopped.wait(_OLD_PAUSE_S):
                 return
 

@@ -67,8 +67,11 @@ class Conversion:
 
 
 def text(value: bytes) -> bytes:
-    """Any text as a JSON string."""
-    return orjson.dumps(value.decode())
+    """Any text as a JSON string; what is not UTF-8, as in a database with SQL_ASCII, with its bytes in hexadecimal."""
+    try:
+        return orjson.dumps(value.decode())
+    except UnicodeDecodeError:
+        return orjson.dumps(value.decode(errors="backslashreplace"))
 
 
 def masked(value: bytes) -> bytes:  # noqa: ARG001 # that is the point
