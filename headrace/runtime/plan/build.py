@@ -128,9 +128,13 @@ def _topics(
 ) -> tuple[PlannedTopic, ...]:
     sources: dict[str, list[str]] = {}
     sinks: dict[tuple[str | None, str], list[str]] = {}
+    fed: set[str] = set()
     for node in graph.nodes:
         if isinstance(node.action, TriggerAction):
             source = node.action.source()
+            feed = node.action.feed()
+            if feed is not None:
+                fed.update(topic.name for topic in feed.topics())
             for text in source.topics or (f"~ {source.pattern}",):
                 sources.setdefault(text, []).append(node.name)
         elif isinstance(node.action, InlineAction):
@@ -142,7 +146,8 @@ def _topics(
             text=text,
             role="source",
             stages=tuple(stages),
-            reason=f"starts runs at {_quoted(stages)}",
+            reason=f"starts runs at {_quoted(stages)}"
+            + (", which writes it by itself" if text in fed else ""),
         )
         for text, stages in sources.items()
     ]
