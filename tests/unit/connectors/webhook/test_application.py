@@ -191,6 +191,21 @@ def test_a_broker_that_does_not_answer_is_told_in_time_and_the_next_request_is_t
     assert b"2" in [record.value() for record in made.records()]
 
 
+def test_what_is_on_its_way_at_the_end_is_waited_for() -> None:
+    async def main() -> tuple[int, int]:
+        async with hook(ack_timeout="10s") as made:
+            made.broker.stop()
+            sending = asyncio.create_task(made.send(b"1", JSON))
+            await until(lambda: made.app._bridge.unreported == 1)
+            closing = asyncio.create_task(made.app.close())
+            await until(lambda: made.app._bridge.outgoing is None)
+            made.broker.start()
+            await closing
+            return (await sending).status, len(made.records())
+
+    assert asyncio.run(main()) == (202, 1)
+
+
 def test_a_refused_delivery_is_no_success() -> None:
     async def main() -> tuple[list[int], Hook]:
         async with hook() as made:

@@ -139,6 +139,7 @@ SENT = {
     "token": ({"scheme": "token", "header": "X-Gitlab-Token"}, "one", "two"),
 }
 ALL = {**CONFIGS, **SENT}
+SHOWN = ("authorization", "x-gitlab-token")
 
 
 def signed_by(name: str, secret: str, now_ms: int = NOW_MS) -> dict[str, str]:
@@ -175,6 +176,19 @@ def test_any_byte_of_the_body_that_is_changed_is_noticed(name: str) -> None:
     ]
 
     assert not any(is_let_in(check, headers, one, NOW_MS) for one in [*changed, BODY + b"\n", b""])
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_any_byte_of_what_is_shown_that_is_changed_is_noticed(name: str) -> None:
+    config, secret, _ = ALL[name]
+    check = verifier(config, secret)
+    headers = signed_by(name, secret)
+    proof = next(one for one in headers if "sig" in one or "hmac" in one or one in SHOWN)
+    text = headers[proof]
+    changed = [{**headers, proof: text[:at] + "~" + text[at + 1 :]} for at in range(len(text))]
+
+    assert is_let_in(check, headers, BODY, NOW_MS)
+    assert not any(is_let_in(check, one, BODY, NOW_MS) for one in changed)
 
 
 @pytest.mark.parametrize("name", TIMED)
