@@ -28,6 +28,8 @@ class ExpiryWatch:
             expiry = found.get(plan.name)
             for sub in plan.sub_topologies if expiry else ():
                 for source in sub.sources:
+                    if source.via == "table":
+                        continue  # rows are looked up; nothing is written with their times
                     for topic in _topics(source, topics):
                         known = self._by_topic.get(topic)
                         if expiry and (known is None or expiry.retention_ms < known.retention_ms):

@@ -25,6 +25,7 @@ from headrace.runtime.worker.by_partition import by_partition
 from headrace.runtime.worker.global_tables import GlobalTables
 from headrace.runtime.worker.markers import Markers
 from headrace.runtime.worker.migrations import Migrations
+from headrace.runtime.worker.placing import TablePlacing
 from headrace.runtime.worker.standbys import Standbys
 from headrace.runtime.worker.standing import Standing, TaskId
 from headrace.runtime.worker.task_calls import TaskCalls
@@ -79,6 +80,7 @@ class Tasks:
         )
         self._markers = Markers(self._plans.values(), topics.partitions, self._write_marker)
         self._migrations = Migrations(store)
+        self._placing = TablePlacing(self._plans.values(), topics.partitions)
         self.commit = TaskCommit(
             self._states,
             program=program,
@@ -380,6 +382,7 @@ class Tasks:
     def run(self, partition: TopicPartition, messages: Sequence[Message]) -> None:
         """Process records of one partition, in each task that reads it."""
         now_ms = self._clock.now_ms()
+        self._placing.look(partition, messages)
         is_marked = self._markers.is_marked(partition.topic)
         for task in self._by_input.get(partition, ()):
             assert task.is_ready, f"{task.flow}/{task.sub.name}[{partition}] is not ready"
