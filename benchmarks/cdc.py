@@ -40,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rows", type=int, default=200_000, help="rows of the snapshot")
     parser.add_argument("--changes", type=int, default=100_000, help="rows that are inserted")
     parser.add_argument("--partitions", type=int, default=4)
+    parser.add_argument("--config", type=json.loads, default={}, help="more of the config, as JSON")
     given = parser.parse_args(arguments)
     postgres = PostgresServer({"synchronous_commit": "off"})
     try:
@@ -60,6 +61,7 @@ def run(postgres: PostgresServer, brokers: str, given: argparse.Namespace) -> No
         "tables": ["orders"],
         "topic_prefix": prefix,
         "partitions": given.partitions,
+        **given.config,
     }
     make_topics(feed_of(config), KafkaBroker(brokers))
     command = [sys.executable, "-m", "tests.cdc.victim", brokers, prefix, json.dumps(config)]

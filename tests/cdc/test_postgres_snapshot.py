@@ -107,7 +107,9 @@ def test_a_table_that_is_chosen_later_is_read_and_the_others_are_not_read_again(
     assert len(second.changes(ORDERS)) == 1
 
 
-def test_a_transaction_that_runs_while_a_table_is_added_is_not_lost(shop: Database) -> None:
+def test_a_transaction_that_runs_while_a_table_is_added_is_not_lost_and_holds_up_no_other(
+    shop: Database,
+) -> None:
     shop.execute(
         "create table orders (id int primary key)", "create table users (id int primary key)"
     )
@@ -118,12 +120,40 @@ def test_a_transaction_that_runs_while_a_table_is_added_is_not_lost(shop: Databa
     with shop.server.connect(shop.name) as client:
         client.execute("begin")
         client.execute("insert into users values (7)")
-        second = shop.capture(tables=["orders", "users"])
-        second.until("starting", "waits for transactions that are running")
+        second = shop.capture(tables=["orders", "users"], heartbeat="100ms")
+        second.until(
+            "snapshot", "public.users is read when transactions that were running are over"
+        )
+        shop.execute("insert into orders values (1)", "insert into users values (8)")
+        orders = second.changes(ORDERS, 1)
         client.execute("commit")
-    users = second.changes("shop.changes.public.users", 1)
+    second.until("running")
+    shop.wait_until_confirmed(shop.slot)
+    users = second.changes("shop.changes.public.users", 2)
 
-    assert [one.key["id"] for one in users] == [7]
+    assert [one.key["id"] for one in orders] == [1]
+    assert {one.key["id"] for one in users} == {7, 8}
+
+
+def test_a_table_whose_rows_had_to_wait_is_not_forgotten_after_a_stop(shop: Database) -> None:
+    shop.execute(
+        "create table orders (id int primary key)", "create table users (id int primary key)"
+    )
+    first = shop.capture(tables=["orders"])
+    first.until("running")
+    first.stop()
+
+    with shop.server.connect(shop.name) as client:
+        client.execute("begin")
+        client.execute("insert into users values (7)")
+        for _ in range(2):
+            second = shop.capture(tables=["orders", "users"], heartbeat="100ms")
+            second.until("snapshot", "are over")
+            second.stop()
+        client.execute("commit")
+    third = shop.capture(tables=["orders", "users"])
+
+    assert [one.key["id"] for one in third.changes("shop.changes.public.users", 1)] == [7]
 
 
 def test_a_capture_that_waits_for_a_transaction_says_so(shop: Database) -> None:

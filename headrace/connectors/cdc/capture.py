@@ -1,7 +1,7 @@
 """One attempt at capturing: from the stored progress until it is stopped or something fails."""
 
 from headrace.connectors.cdc.config import CdcConfig
-from headrace.connectors.cdc.errors import ChangesLostError
+from headrace.connectors.cdc.errors import ChangesLostError, StopAskedError
 from headrace.connectors.cdc.progress import Pending, Progress
 from headrace.connectors.cdc.signals import Signals, SnapshotRequest, waiting
 from headrace.connectors.cdc.source import ChangeSource, Chunk, Position, SourceTable
@@ -39,6 +39,7 @@ class Capture:
         self._known: dict[str, SourceTable] = {}
         self._signals: Signals | None = None
         self._next_report_s = self._next_heartbeat_s = self._next_signals_s = 0.0
+        self._new: set[str] = set()  # tables that were added, and of which nothing is written yet
         self._has_begun = False
         self.has_streamed = False
 
@@ -170,7 +171,12 @@ class Capture:
         interval_s = self._config.heartbeat.total_seconds()
         try:
             while not place.stopped.is_set():
-                source.poll(writer, _POLL_S)
+                try:
+                    source.poll(writer, _POLL_S)
+                except StopAskedError:
+                    progress.position = writer.position
+                    writer.commit(progress)
+                    raise
                 is_changed = self._advance_chunk(progress)
                 now_s = place.clock.monotonic_s()
                 is_time = writer.is_hurried or now_s - last_commit_s >= interval_s
@@ -206,13 +212,17 @@ class Capture:
         A table that is left out for a while is read anew when it comes back, since its changes were not captured.
         """
         progress.tables = [name for name in progress.tables if self._is_chosen(name)]
-        added = self._source.added(progress.tables)
-        for table in added:
-            self._known[str(table.name)] = table
-            progress.tables.append(str(table.name))
+        for table in self._source.added([*progress.tables, *self._new]):
+            name = str(table.name)
+            self._known[name] = table
             if self._config.snapshot != "never" and self._config.outbox is None and table.has_key:
                 where = self._tables.of(self._config.snapshot_where, table.name)
-                progress.pending[str(table.name)] = Pending(where=where)
+                progress.pending[name] = Pending(where=where)
+                self._new.add(
+                    name
+                )  # stored with its first rows: until then it is added anew after a crash
+            else:
+                progress.tables.append(name)
 
     def _is_chosen(self, name: str) -> bool:
         return bool(self._tables.chosen([TableName(*name.split(".", 1))]))
@@ -263,6 +273,9 @@ class Capture:
         pending = progress.pending[name]
         pending.rows += self._writer.release()
         pending.cursor = self._chunk.cursor
+        if name in self._new:
+            self._new.remove(name)
+            progress.tables.append(name)
         if self._chunk.cursor is None:
             del progress.pending[name]
         self._chunk, self._chunk_table = None, ""
@@ -277,6 +290,9 @@ class Capture:
         self._chunk = self._source.chunk(
             table, pending.cursor, self._config.snapshot_rows, pending.where
         )
+        if self._chunk is None:  # later; the others first
+            progress.pending[name] = progress.pending.pop(name)
+            return
         self._chunk_table = name
         self._writer.hold(self._chunk.rows)
 

@@ -19,6 +19,10 @@ class CaptureError(HeadraceError):
         self.code = code
 
 
+class StopAskedError(CaptureError):
+    """The config asks to stop before this change. What was written of the changes before it is worth committing."""
+
+
 class ChangesLostError(CaptureError):
     """The database no longer has changes that were not captured. A new snapshot is the way on.
 

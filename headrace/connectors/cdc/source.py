@@ -158,7 +158,7 @@ class ChangeSource(Protocol):
     def added(self, known: Sequence[str]) -> Sequence[SourceTable]:
         """Begin to capture tables that are chosen and were not, and return all that are not among `known`.
 
-        Returns when every change behind what a `chunk` may see is going to be captured.
+        Every change behind what a later `chunk` of them sees is going to be captured.
         """
 
     def snapshot(
@@ -181,10 +181,11 @@ class ChangeSource(Protocol):
     def confirm(self, position: Position) -> None:
         """Everything up to `position` is committed to Kafka: the database may forget it."""
 
-    def chunk(self, table: SourceTable, cursor: Any, count: int, where: str | None) -> Chunk:
+    def chunk(self, table: SourceTable, cursor: Any, count: int, where: str | None) -> Chunk | None:
         """The next rows of a table in the order of its key; `cursor` None is its beginning.
 
-        Waits until everything that was streamed so far is visible in it.
+        Everything that was streamed so far is visible in it. None asks to come again: rows of a table that was `added` must
+        wait.
         """
 
     def has_reached(self, until: Any) -> bool:

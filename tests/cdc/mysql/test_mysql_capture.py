@@ -317,3 +317,24 @@ def test_writers_run_while_the_rows_are_read(shop: MariadbServer) -> None:
 
     assert wait_for(one.broker, TOPIC, is_copied, feed)
     feed.stop()
+
+
+def test_a_transaction_that_stays_open_keeps_nobody_waiting(shop: MariadbServer) -> None:
+    shop_sql(shop, "INSERT INTO orders SELECT seq, 'x', 0 FROM seq_10_to_100")
+    one = capture(shop, tables=["shop.orders"])
+    feed = one.run()
+    feed.reports.state("running")
+    idle = shop.connect(database="shop")
+    try:
+        with idle.cursor() as cursor:
+            cursor.execute("BEGIN")
+            cursor.execute("UPDATE orders SET amount = 5")
+        feed.stop()
+        feed = capture(shop, one.broker, tables=["shop.orders"], snapshot="always").run()
+        found = wait_for(one.broker, TOPIC, count(2 * 93), feed)
+        feed.stop()
+    finally:
+        idle.rollback()
+        idle.close()
+
+    assert {one.value["source"]["snapshot"] for one in found[93:]} == {"incremental"}

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from headrace.connectors.cdc.config import CdcConfig
-from headrace.connectors.cdc.errors import CaptureError
+from headrace.connectors.cdc.errors import CaptureError, StopAskedError
 from headrace.connectors.cdc.mysql.records import Records
 from headrace.connectors.cdc.mysql.shape import Row, Shape
 from headrace.connectors.cdc.source import Changes
@@ -97,7 +97,7 @@ class CapturedTable:
     def truncated(self, changes: Changes, event: Any, place: dict[str, Any]) -> None:
         """One record in every partition, since every key is gone."""
         if self._config.truncate == "fail":
-            raise CaptureError(
+            raise StopAskedError(
                 "truncated", f"table {self.shape.name} was truncated, and 'truncate' is fail"
             )
         if self._config.truncate == "ignore" or self._next_change() is None:

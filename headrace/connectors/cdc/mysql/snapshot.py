@@ -124,6 +124,22 @@ def _quoted_text(value: str) -> str:
     return "'" + value.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
+def view_of_mariadb(sql: Sql) -> str:
+    """Begin a transaction that sees all tables as they are now; where that is in the log.
+
+    MariaDB knows this of a view, so that nobody has to be kept from writing.
+    """
+    sql("START TRANSACTION WITH CONSISTENT SNAPSHOT")
+    place = dict(sql("SHOW STATUS LIKE 'binlog_snapshot_%'"))
+    file, position = place.get("Binlog_snapshot_file"), place.get("Binlog_snapshot_position")
+    if not file:
+        raise CaptureError("setting_log_bin", "the server writes no binary log; set log_bin")
+    found = sql.value(f"SELECT BINLOG_GTID_POS('{file}', {position})")
+    if found is None:
+        raise DatabaseUnavailableError("the log moved on while a view of the tables was taken")
+    return found
+
+
 class ConsistentView:
     """All tables as they were at one moment, of which the position in the log is known. Owns its connection."""
 
@@ -131,19 +147,7 @@ class ConsistentView:
         self._sql = sql
         sql("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         sql("SET SESSION net_write_timeout = 3600")
-        self.gtids = self._of_mariadb() if is_mariadb else self._of_mysql()
-
-    def _of_mariadb(self) -> str:
-        """MariaDB tells where in its log a view is, so that nobody has to be kept from writing."""
-        self._sql("START TRANSACTION WITH CONSISTENT SNAPSHOT")
-        place = dict(self._sql("SHOW STATUS LIKE 'binlog_snapshot_%'"))
-        file, position = place.get("Binlog_snapshot_file"), place.get("Binlog_snapshot_position")
-        if not file:
-            raise CaptureError("setting_log_bin", "the server writes no binary log; set log_bin")
-        found = self._sql.value(f"SELECT BINLOG_GTID_POS('{file}', {position})")
-        if found is None:
-            raise DatabaseUnavailableError("the log moved on while a view of the tables was taken")
-        return found
+        self.gtids = view_of_mariadb(sql) if is_mariadb else self._of_mysql()
 
     def _of_mysql(self) -> str:
         """MySQL has to be kept from writing for the moment in which the view is taken."""

@@ -7,7 +7,12 @@ from typing import Any
 from headrace.connectors.cdc.config import Columns
 from headrace.connectors.cdc.connection_settings import address
 from headrace.connectors.cdc.debezium.properties import server_id
-from headrace.connectors.cdc.errors import CaptureError, ChangesLostError, DatabaseUnavailableError
+from headrace.connectors.cdc.errors import (
+    CaptureError,
+    ChangesLostError,
+    DatabaseUnavailableError,
+    StopAskedError,
+)
 from headrace.connectors.cdc.mysql import checks
 from headrace.connectors.cdc.mysql.captured import CapturedTable
 from headrace.connectors.cdc.mysql.columns import TableColumns, describe, existing_tables
@@ -16,7 +21,7 @@ from headrace.connectors.cdc.mysql.gtid import Gtids, covers, missing, parse_gti
 from headrace.connectors.cdc.mysql.log_reader import LogReader
 from headrace.connectors.cdc.mysql.records import Records
 from headrace.connectors.cdc.mysql.shape import Choice, Shape, signature
-from headrace.connectors.cdc.mysql.snapshot import ConsistentView, Selection
+from headrace.connectors.cdc.mysql.snapshot import ConsistentView, Selection, view_of_mariadb
 from headrace.connectors.cdc.mysql.stream import Stream
 from headrace.connectors.cdc.mysql.values import Spelling
 from headrace.connectors.cdc.source import (
@@ -32,6 +37,7 @@ from headrace.runtime.contracts.capture import Finding
 from headrace.runtime.errors import HeadraceError
 
 _NOTHING = Columns()
+_VISIBLE_PAUSE_S = 0.01
 
 
 class MysqlSource:
@@ -186,14 +192,32 @@ class MysqlSource:
             self._view = None
 
     def chunk(self, table: SourceTable, cursor: Any, count: int, where: str | None) -> Chunk:
-        """A locking read: it waits for transactions that are in the log already and not in the table yet."""
+        """What was streamed is in the log, and may not be in the tables yet: see `_view_of_streamed`."""
         selection = self._selection(table)
-        lock = "LOCK IN SHARE MODE" if self._is_mariadb else "FOR SHARE"
-        raw = self._ask(f"{selection.statement(where, cursor, count)} {lock}")
-        until = self._server_gtids()
+        statement = selection.statement(where, cursor, count)
+        if self._is_mariadb:
+            until = self._view_of_streamed()
+            raw = self._ask(statement)
+            self._ask("COMMIT")
+        else:
+            # Waits for transactions that are in the log already, since they still hold their locks.
+            raw = self._ask(f"{statement} FOR SHARE")
+            until = self._server_gtids()
         rows = selection.rows(raw, "incremental", self._place.clock.now_ms(), until)
         behind = selection.cursor_of(raw[-1]) if len(raw) == count else None
         return Chunk(rows, behind, until)
+
+    def _view_of_streamed(self) -> str:
+        """Begin a transaction that sees everything that was streamed; where it is in the log."""
+        assert self._sql is not None
+        assert self._stream is not None, "start comes first"
+        while True:
+            gtids = view_of_mariadb(self._sql)
+            if self._stream.is_within(parse_gtids(gtids, is_mariadb=True)):
+                return gtids
+            self._ask("ROLLBACK")
+            if self._place.stopped.wait(_VISIBLE_PAUSE_S):
+                raise DatabaseUnavailableError("stopped while a view of the tables was waited for")
 
     def has_reached(self, until: Any) -> bool:
         assert self._stream is not None, "start comes first"
@@ -265,7 +289,7 @@ class MysqlSource:
         if known is not None and known[0] == mark:
             return known[1]
         if known is not None and self._config.on_schema_change == "fail":
-            raise CaptureError(
+            raise StopAskedError(
                 "schema_changed",
                 f"the columns of table {name} have changed, and 'on_schema_change' is fail",
             )

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from headrace.connectors.cdc.errors import CaptureError
-from headrace.connectors.cdc.mysql.gtid import Gtids
+from headrace.connectors.cdc.mysql.gtid import Gtids, covers
 from headrace.connectors.cdc.mysql.log_reader import UNREADABLE
 from headrace.connectors.cdc.source import Changes
 from headrace.connectors.cdc.tables import TableName
@@ -155,6 +155,11 @@ class Stream:
         self._gtid = ""
         self._is_open = False
         changes.end({"gtid": str(self.gtids)})
+
+    def is_within(self, view: Gtids) -> bool:
+        """Whether everything that was carried out, the open transaction included, is in a set."""
+        is_open_there = not self._gtid or covers(view, type(view).parse(self._gtid))
+        return is_open_there and covers(view, self.gtids)
 
     def _write_rows(self, changes: Changes, rows: Iterator[None]) -> None:
         for _ in rows:

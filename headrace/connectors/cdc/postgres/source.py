@@ -31,7 +31,6 @@ from headrace.runtime.contracts.capture import Finding
 _NAME_MAX = 63
 _NOT_IN_SLOTS = re.compile(r"[^a-z0-9_]")
 _VISIBLE_PAUSE_S = 0.01
-_OLD_PAUSE_S = 0.1
 
 
 def slot_name(name: str) -> str:
@@ -57,6 +56,7 @@ class PostgresSource:
         self._stream: Stream | None = None
         self._identity: dict[str, Any] = {}
         self._begin_lsn = 0
+        self._barriers: dict[TableName, int] = {}  # of tables that were added
 
     @property
     def _sql(self) -> Sql:
@@ -152,7 +152,10 @@ class PostgresSource:
         else:
             sent = publication.tables()
             publication.add([name for name in new if name not in sent])
-        self._wait_for_older()
+        # What transactions that run now wrote to the tables before is not in the stream: their rows are read when these are over
+        # (test_a_transaction_that_runs_while_a_table_is_added_is_not_lost).
+        barrier = View.parse(self._sql.value("select pg_current_snapshot()::text")).high
+        self._barriers |= dict.fromkeys(new, barrier)
         return [table for table in self.tables() if table.name in new]
 
     def _tell_of_oldest(self) -> None:
@@ -169,14 +172,6 @@ class PostgresSource:
                 f"waits for transactions that are running; the oldest is that of process {process} ('{name}'), which began"
                 f" {seconds} s ago"
             )
-
-    def _wait_for_older(self) -> None:
-        """Wait for transactions that were running when tables were added: the stream leaves out what they wrote before."""
-        barrier = View.parse(self._sql.value("select pg_current_snapshot()::text")).high
-        while View.parse(self._sql.value("select pg_current_snapshot()::text")).low < barrier:
-            self._tell_of_oldest()
-            if self._place.stopped.wait(_OLD_PAUSE_S):
-                return
 
     # Snapshots
 
@@ -207,7 +202,7 @@ class PostgresSource:
             self._slot.drop()
             self._publication.drop()
 
-    def chunk(self, table: SourceTable, cursor: Any, count: int, where: str | None) -> Chunk:
+    def chunk(self, table: SourceTable, cursor: Any, count: int, where: str | None) -> Chunk | None:
         assert self._stream is not None, "start comes first"
         sql = self._sql
         while True:
@@ -217,6 +212,10 @@ class PostgresSource:
                 break
             sql.rows("rollback")
             self._place.clock.sleep(_VISIBLE_PAUSE_S)
+        if view.low < self._barriers.get(table.name, 0):
+            sql.rows("rollback")
+            return None
+        self._barriers.pop(table.name, None)
         self._stream.transactions.clear()
         lsn = parse_lsn(sql.value("select pg_current_wal_lsn()::text"))
         self._captured.look(sql)  # its columns may have changed
@@ -285,6 +284,9 @@ class PostgresSource:
 
     def notes(self) -> Sequence[str]:
         found = [f"table {name} does not exist" for name in self._captured.missing]
+        if self._barriers:
+            names = ", ".join(map(str, self._barriers))
+            found.append(f"{names} is read when transactions that were running are over")
         limit, row = self._config.log_bytes_max, self._slot.read()
         if limit is not None and row is not None and (row.log_bytes or 0) > limit:
             found.append(

@@ -5,7 +5,7 @@ from struct import Struct
 
 import orjson
 
-from headrace.connectors.cdc.errors import CaptureError
+from headrace.connectors.cdc.errors import StopAskedError
 from headrace.connectors.cdc.postgres import pgoutput
 from headrace.connectors.cdc.postgres.captured import Captured
 from headrace.connectors.cdc.postgres.connection import Sql
@@ -153,7 +153,7 @@ class Stream:
             and self._config.on_schema_change == "fail"
             and [one[:2] for one in before.layout.columns] != [one[:2] for one in layout.columns]
         ):
-            raise CaptureError(
+            raise StopAskedError(
                 "schema_changed",
                 f"the columns of {layout.name} changed from {', '.join(before.layout.names)} to {', '.join(layout.names)};"
                 " see to what reads them and start again, or set 'on_schema_change: continue'",
@@ -268,7 +268,7 @@ class Stream:
         if self._config.truncate == "ignore":
             return
         if self._config.truncate == "fail":
-            raise CaptureError(
+            raise StopAskedError(
                 "truncated",
                 f"table {layout.name} was truncated, and 'truncate: fail' asks to stop; set it to emit or ignore to go on",
             )
