@@ -12,19 +12,22 @@ from headrace.runtime.expression.scan import end_of_embedded
 
 _FIXED: Final = frozenset({"env", "secret", "secrets", "flow"})
 _AUTHORITY_END: Final = re.compile(r"[/?#]")
+_IN_HOST: Final = ":[]"
 
 
 class UrlTemplate:
     """The text of a URL, cut at its `${...}`.
 
     An expression at the very beginning gives the beginning of the URL as it is, such as `${env.API}/orders`. All others
-    are percent-encoded, so that `/`, `?` and `&` in a record stay what they are: data.
+    are percent-encoded, so that `/`, `?` and `&` in a record stay what they are: data. Where the environment names the
+    whole host, as in `http://${env.HOST}/orders`, it may name the port with it.
     """
 
     def __init__(self, text: str) -> None:
         self.text = text
         """As the document has it, which messages may show: it holds no value."""
         self._pieces = list(_pieces(text))
+        self._hosts = frozenset(n for n in range(len(self._pieces)) if self._is_host(n))
 
     def arguments(self, prefix: str = "url") -> dict[str, Template]:
         """What must be computed of a record, for `of`."""
@@ -53,8 +56,30 @@ class UrlTemplate:
         return "".join(
             piece
             if isinstance(piece, str)
-            else _spelled(arguments[f"{prefix}_{number}"], prefix, is_beginning=number == 0)
+            else _spelled(
+                arguments[f"{prefix}_{number}"],
+                prefix,
+                is_beginning=number == 0,
+                safe=_IN_HOST if number in self._hosts else "",
+            )
             for number, piece in enumerate(self._pieces)
+        )
+
+    def _is_host(self, number: int) -> bool:
+        """Whether a piece is a whole host, and no record has a part in it."""
+        piece = self._pieces[number]
+        if number == 0 or not isinstance(piece, Template) or not piece.reads <= _FIXED:
+            return False
+        before = self._pieces[number - 1]
+        behind = self._pieces[number + 1] if number + 1 < len(self._pieces) else "/"
+        if not isinstance(before, str) or not isinstance(behind, str):
+            return False
+        path = "".join("x" if isinstance(p, Template) else p for p in self._pieces[:number])
+        is_authority = not _AUTHORITY_END.search(path.partition("://")[2])
+        return (
+            is_authority
+            and before.endswith(("://", "@"))
+            and _AUTHORITY_END.match(behind) is not None
         )
 
     @property
@@ -89,7 +114,7 @@ def _pieces(text: str) -> Iterator[str | Template]:
         yield literal
 
 
-def _spelled(value: Any, field: str, *, is_beginning: bool) -> str:
+def _spelled(value: Any, field: str, *, is_beginning: bool, safe: str) -> str:
     if isinstance(value, bool):
         value = "true" if value else "false"
     if not isinstance(value, str | int | float):
@@ -97,7 +122,7 @@ def _spelled(value: Any, field: str, *, is_beginning: bool) -> str:
         raise RecordError(f"{field}: an expression in it gave {kind}; text or a number is needed")
     if is_beginning:
         return str(value)
-    encoded = quote(str(value), safe="")
+    encoded = quote(str(value), safe=safe)
     if encoded in (".", ".."):
         # A step of a path that goes up; percent-encoding does not help, since "." stays what it is.
         raise RecordError(

@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from headrace.connectors.cdc.config import CdcConfig
-from headrace.runtime.errors import SettingsError
+from headrace.connectors.url_template import UrlTemplate
+from headrace.runtime.errors import RecordError, SettingsError
 from headrace.runtime.expression import Template
 
 PARTS = ("url", "host", "port", "user", "password", "dbname")
@@ -33,8 +34,15 @@ class Address(NamedTuple):
 
 
 def templates(config: CdcConfig) -> dict[str, Template]:
-    """The templates of a connection, by the names that `address` looks for."""
-    found = {name: getattr(config, name) for name in PARTS}
+    """The templates of a connection, by the names that `address` looks for.
+
+    The URL is passed as the document has it, and the values in it by themselves: a password may hold any sign.
+    """
+    found: dict[str, Template | None] = {name: getattr(config, name) for name in PARTS}
+    if config.url is not None and isinstance(config.url.value, str):
+        text = config.url.value
+        found["url"] = Template.parse(text.replace("${", "$${"))
+        found |= UrlTemplate(text).arguments("url")
     found |= {f"{OPTION}{name}": value for name, value in config.options.items()}
     found |= {f"{PROPERTY}{name}": value for name, value in config.properties.items()}
     return {name: template for name, template in found.items() if template is not None}
@@ -55,7 +63,7 @@ def address(settings: Mapping[str, Any]) -> Address:
         port = settings.get("port")
         parts = {name: _text(settings.get(name)) for name in ("host", "user", "password", "dbname")}
         return _checked(Address(parts.pop("host") or "", _port(port), **parts, options=options))
-    url = urlsplit(str(settings["url"]))
+    url = urlsplit(_url(settings))
     try:
         host, port = url.hostname or "", url.port
     except ValueError:
@@ -70,6 +78,16 @@ def address(settings: Mapping[str, Any]) -> Address:
             options={**dict(parse_qsl(url.query)), **options},
         )
     )
+
+
+def _url(settings: Mapping[str, Any]) -> str:
+    text = str(settings["url"])
+    if not any(name.startswith("url_") for name in settings):
+        return text
+    try:
+        return UrlTemplate(text).filled(settings, "url")
+    except RecordError as error:
+        raise SettingsError(str(error)) from None
 
 
 def _checked(found: Address) -> Address:

@@ -34,6 +34,24 @@ def test_an_expression_at_the_beginning_is_taken_as_it_is() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("http://${env.HOST}/x", "http://b:80/x"),
+        ("http://${env.HOST}", "http://b:80"),
+        ("http://me:pass@${env.HOST}?x=1", "http://me:pass@b:80?x=1"),
+        ("http://${event.host}/x", "http://b%3A80/x"),
+        ("http://a/${env.HOST}", "http://a/b%3A80"),
+        ("http://a/http://${env.HOST}/", "http://a/http://b%3A80/"),
+        ("http://${env.USER}@a/", "http://b%3A80@a/"),
+    ],
+)
+def test_the_environment_may_name_a_host_with_its_port(text: str, url: str) -> None:
+    template = UrlTemplate(text)
+
+    assert template.filled(dict.fromkeys(template.arguments(), "b:80")) == url
+
+
 @pytest.mark.parametrize("value", [None, [1], {"a": 1}, b"x"])
 def test_a_url_is_made_of_text_and_numbers(value: Any) -> None:
     with pytest.raises(RecordError, match="text or a number is needed"):

@@ -5,7 +5,7 @@ import re2
 from pydantic import ValidationError
 
 from headrace.connectors.cdc import CdcTrigger
-from headrace.connectors.cdc.connection_settings import address
+from headrace.connectors.cdc.connection_settings import address, templates
 from headrace.connectors.cdc.tables import TableName, Tables, topic_of
 from headrace.runtime.errors import SettingsError
 
@@ -98,6 +98,22 @@ def test_an_address_is_read_from_a_url_or_from_its_parts() -> None:
     assert whole[:5] == parts[:5] == ("::1", 5433, "me", "p@ss", "shop")
     assert whole.options == {"sslmode": "require"}
     assert "p@ss" not in f"{whole!r} {whole}"
+
+
+def test_a_secret_in_a_url_may_hold_any_sign() -> None:
+    config = trigger(url="postgresql://me:${secret.P}@${env.HOST}/shop").config
+    given = {
+        name: template.constant
+        if template.is_constant
+        else "12/3%41@4#5"
+        if template.secrets
+        else "db:5433"
+        for name, template in templates(config).items()
+    }
+
+    found = address(given)
+
+    assert found[:5] == ("db", 5433, "me", "12/3%41@4#5", "shop")
 
 
 def test_a_port_that_is_none_is_refused_without_showing_it() -> None:
