@@ -1,5 +1,6 @@
 """An action `outside` whose calls are answered by a test."""
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
@@ -30,6 +31,7 @@ class Outside(BatchAction):
     answer: ClassVar[Answer]
     batches: ClassVar[list[list[Call]]]
     opened: ClassVar[list[Opening]]
+    prepared: ClassVar[int]
 
     @property
     def batch_size(self) -> int:
@@ -55,6 +57,10 @@ class Outside(BatchAction):
 
 
 class _Caller(Caller):
+    async def open(self) -> None:
+        await asyncio.sleep(0)  # as whoever waits for something does: others come in between
+        Outside.prepared += 1
+
     async def process(self, calls: Sequence[Call]) -> Sequence[Outcome]:
         Outside.batches.append(list(calls))
         return [_outcome(call) for call in calls]
@@ -72,5 +78,6 @@ def _outcome(call: Call) -> Outcome:
 def outside(answer: Answer) -> Iterator[type[Outside]]:
     """The action is there while this lasts; `answer` gives the event to send on, or raises."""
     Outside.answer, Outside.batches, Outside.opened = staticmethod(answer), [], []
+    Outside.prepared = 0
     with installed("outside", Outside):
         yield Outside

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from headrace.runtime.clock import Clock, pause
 from headrace.runtime.contracts.call import Call, Caller, CallFailedError, Outcome
 from headrace.runtime.duration import format_duration
-from headrace.runtime.errors import RecordError
+from headrace.runtime.errors import HeadraceError, RecordError
 from headrace.runtime.graph.calling import Calling, RetryIf, is_temporary_failure
 from headrace.runtime.task.breaker import BreakerState, Circuit
 from headrace.runtime.task.pending import Done, Later, Pending, Refused, Result
@@ -52,6 +52,7 @@ class StageCalls:
         self._bucket = Bucket(policy.rate_limit, clock.monotonic_s()) if policy.rate_limit else None
         self._circuits: dict[str, Circuit] = {}
         self._is_open = False
+        self._opening = asyncio.Lock()
         self.needs_commits = type(caller).committed is not Caller.committed
         """Whether the action wants to know of commits."""
 
@@ -72,9 +73,12 @@ class StageCalls:
         Raises:
             SettingsError: the stage can never call.
         """
-        if not self._is_open:
-            await self._caller.open()
-            self._is_open = True
+        async with (
+            self._opening
+        ):  # partitions share a caller, and their first records may come at once
+            if not self._is_open:
+                await self._caller.open()
+                self._is_open = True
         return await _Round(self, pendings, stop_at_s).run()
 
     # ---- one batch
@@ -230,11 +234,12 @@ class StageCalls:
             circuit.failed(self._clock.monotonic_s())
         if circuit.state != before:
             logger.warning(
-                "flow '%s': stage '%s': the circuit%s is %s now",
+                "flow '%s': stage '%s': the circuit%s is %s now%s",
                 self.flow,
                 self.stage,
                 f" to {self._target(call)}" if self._target(call) else "",
                 circuit.state.replace("_", " "),
+                "" if error is None or circuit.state != "open" else f": {_reason(error)}",
             )
 
     def _tell_left(self, batch: Sequence[Pending], left: Sequence[int]) -> None:
@@ -249,6 +254,11 @@ class StageCalls:
             self.statistics.circuits = {
                 target: circuit.state for target, circuit in self._circuits.items()
             }
+
+
+def _reason(error: Exception) -> str:
+    """Why a target is not called: other people's exceptions may quote the record."""
+    return str(error) if isinstance(error, HeadraceError) else type(error).__name__
 
 
 class _Round:

@@ -204,6 +204,18 @@ def test_an_open_circuit_calls_nothing_and_a_probe_closes_it() -> None:
     assert run.dead_letters == []
 
 
+def test_what_opens_a_circuit_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    def answer(call: Call) -> Any:
+        raise temporary("the password is refused")
+
+    policy = "retry: {attempts: 9, backoff: 1m}, breaker: {failures: 1, pause: 1h}"
+    with outside(answer):
+        run = running(flow_with(policy), topics=["in"])
+        run.run({"n": 0})
+
+    assert "stage 'call': the circuit is open now: the password is refused" in caplog.text
+
+
 def test_circuits_are_kept_per_target() -> None:
     def answer(call: Call) -> Any:
         if call.arguments["to"] == "down":
@@ -301,6 +313,17 @@ def test_a_commit_that_fails_calls_again_and_doubles_nothing() -> None:
 
     assert [one["n"] for one in run.data("out")] == [0, 1]
     assert [call.id for batch in action.batches for call in batch][-2:] == ["in-0-1/call"] * 2
+
+
+def test_a_stage_is_prepared_once_for_all_of_its_partitions() -> None:
+    with outside(doubled) as action:
+        run = running(flow_with(), topics=["in"], partitions=4)
+        for partition in range(4):
+            run.feed({"n": partition}, partition=partition)
+        run.drain()
+
+    assert len(run.data("out")) == 4
+    assert action.prepared == 1
 
 
 def test_settings_are_told_once_with_their_secrets() -> None:
