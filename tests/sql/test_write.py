@@ -313,6 +313,18 @@ def test_a_table_without_a_key_needs_one(place: Place) -> None:
     assert names(place) == [(1, "b")]
 
 
+def test_a_deletion_from_a_table_without_a_key_is_explained(place: Place) -> None:
+    place.sql("create table orders (id integer, name varchar(20))")
+    place.sql("insert into orders values (1, 'a')")
+
+    (failed,) = outcomes(place, {"write": "insert"}, [change("d", before=order(1))])
+
+    assert (
+        str(failed.error) == "a row is deleted by its key, and table 'orders' has none; see 'key'"
+    )
+    assert names(place) == [(1, "a")]
+
+
 def test_a_key_that_is_no_column_is_named(place: Place) -> None:
     place.sql(ORDERS)
 
@@ -326,6 +338,26 @@ def test_a_table_that_is_not_there_is_nobody_s_record(place: Place) -> None:
         outcomes(place, {}, [order(1)])
 
     assert not caught.value.is_temporary
+
+
+@pytest.mark.parametrize(
+    ("place", "reason"),
+    [
+        ("{server}", "the server does not accept user and password"),
+        ("127.0.0.1:1", "the server cannot be reached, or the connection broke"),
+    ],
+)
+def test_a_refused_password_is_told_from_a_server_that_is_away(
+    postgres: PostgresPlace, place: str, reason: str
+) -> None:
+    server = place.format(server=f"127.0.0.1:{postgres.server.port}")
+    wrong = f"postgresql://admin:hush@{server}/{postgres.name}"
+
+    with pytest.raises(CallFailedError) as caught:
+        outcomes(postgres, {"database": wrong}, [order(1)])
+
+    assert str(caught.value).endswith(f"no connection; {reason}")
+    assert caught.value.is_temporary
 
 
 def test_a_connection_that_broke_is_replaced(place: Place) -> None:

@@ -71,6 +71,7 @@ class RecordRows:
 
     def _row_of_key(self, key: bytes | None) -> dict[str, Any]:
         """The key of a record that is a deletion: a map with the columns, or the value of the only one."""
+        self._check_key()
         if key is None:
             raise RecordError("a null event deletes the row of its key, and this one has no key")
         try:
@@ -101,7 +102,14 @@ class RecordRows:
         row = self._values_of_changes.row(self._known(change.row))
         return [Put(self._key_of(row), row, change.is_whole)]
 
+    def _check_key(self) -> None:
+        if not self.key:
+            raise RecordError(
+                f"a row is deleted by its key, and table '{self.table.shown}' has none; see 'key'"
+            )
+
     def _removed(self, row: dict[str, Any]) -> Remove:
+        self._check_key()
         lacking = [name for name in self.key if name not in row]
         if lacking:
             raise RecordError(f"the row to delete has no '{lacking[0]}' of the key")

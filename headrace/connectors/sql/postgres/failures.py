@@ -9,6 +9,21 @@ if TYPE_CHECKING:
 
 _TEMPORARY: Final = ("08", "40", "53", "57", "58", "55P03", "25006", "25P03")
 """Connection, serialization and deadlock, resources, intervention, system; a lock; a server that became a standby."""
+_REFUSALS: Final = (
+    ("password authentication failed", "the server does not accept user and password"),
+    ("no password supplied", "the server asks for a password; see `password`"),
+    ("no pg_hba.conf entry", "the server's pg_hba.conf does not let this user in from here"),
+    ("does not exist", "the server has no such user or database"),
+    ("not permitted to log in", "this user may not log in"),
+    ("too many", "the server has too many connections"),
+    ("starting up", "the server is starting up"),
+    ("shutting down", "the server is shutting down"),
+    ("does not support SSL", "the server does not support TLS; see `tls`"),
+    ("certificate verify failed", "the server's certificate is not trusted; see `tls.ca`"),
+    ("does not match host name", "the server's certificate is of another host; see `tls.mode`"),
+    ("FATAL:", "the server refused the connection"),
+)
+"""While connecting there is only libpq's text, which names users and databases, and these may be secrets."""
 _OF_STATEMENT: Final = ("42", "28", "3D", "3F", "0A", "26", "34")
 """These say that the statement or the login is wrong, so that no other record would fare better."""
 
@@ -28,7 +43,7 @@ def failure_of(error: "psycopg.Error", what: str) -> SqlFailedError:
         )
     elif state is None:
         failure = SqlFailedError(
-            f"{what}: no connection; the server cannot be reached, or the connection broke",
+            f"{what}: no connection; {_refusal(str(error))}",
             is_temporary=True,
             status=None,
             is_of_record=False,
@@ -43,6 +58,13 @@ def failure_of(error: "psycopg.Error", what: str) -> SqlFailedError:
         )
     failure.add_note(f"{failure}: {error}")
     return failure
+
+
+def _refusal(text: str) -> str:
+    for part, reason in _REFUSALS:
+        if part in text:
+            return reason
+    return "the server cannot be reached, or the connection broke"
 
 
 def _phrase(error: "psycopg.Error") -> str:
