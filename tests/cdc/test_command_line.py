@@ -94,6 +94,20 @@ def test_snapshot_makes_the_worker_read_rows_again(shop: Database, call: Call) -
     assert [one.op for one in capture.changes(ORDERS, 2)] == ["r", "r"]
 
 
+@pytest.mark.parametrize("condition", ["idd < 5", "id <"])
+def test_a_condition_that_the_database_refuses_does_not_reach_the_worker(
+    shop: Database, call: Call, condition: str
+) -> None:
+    capture = begun(shop)
+    result = call("snapshot", "orders", "--where", condition)
+    read(call("snapshot", "orders", "--json"))
+
+    assert result.exit_code == 4
+    assert "table 'public.orders' cannot be read with this condition: " in result.output
+    assert "access_denied" not in result.output
+    assert [one.op for one in capture.changes(ORDERS, 2)] == ["r", "r"]
+
+
 def test_snapshot_of_a_table_that_is_not_captured_is_an_error(shop: Database, call: Call) -> None:
     begun(shop)
 

@@ -5,6 +5,7 @@ from typing import TypeVar
 
 from headrace.connectors.cdc.config import CdcConfig
 from headrace.connectors.cdc.engines import source_of
+from headrace.connectors.cdc.errors import CaptureError, DatabaseUnavailableError
 from headrace.connectors.cdc.progress import (
     make_topics,
     positions_topic,
@@ -56,8 +57,14 @@ class Operation:
             admin.close()
 
     def ask_for_snapshot(self, tables: Sequence[str], where: str | None) -> Sequence[str]:
-        captured = self._with_source(lambda source: source.tables())
-        chosen = [table for name in tables for table in self._chosen(name, captured)]
+        def looked_up(source: ChangeSource) -> tuple[Sequence[SourceTable], list[SourceTable]]:
+            captured = source.tables()
+            chosen = [table for name in tables for table in self._chosen(name, captured)]
+            if where is not None:
+                _try_condition(source, chosen or captured, where)
+            return captured, chosen
+
+        captured, chosen = self._with_source(looked_up)
         keyless = [str(table.name) for table in chosen if not table.has_key]
         if keyless:
             raise SettingsError(
@@ -97,3 +104,14 @@ class Operation:
                 return do(source)
             finally:
                 source.close()
+
+
+def _try_condition(source: ChangeSource, tables: Sequence[SourceTable], where: str) -> None:
+    """Ask for nothing that the database refuses: the capture would stop at it, again and again."""
+    for table in tables:
+        try:
+            source.try_condition(table, where)
+        except (CaptureError, DatabaseUnavailableError) as error:
+            raise SettingsError(
+                f"table '{table.name}' cannot be read with this condition: {error}"
+            ) from error

@@ -188,6 +188,13 @@ class ChangeSource(Protocol):
         wait.
         """
 
+    def try_condition(self, table: SourceTable, where: str) -> None:
+        """Have the database plan to read a table with a condition; called without `start`.
+
+        Raises:
+            CaptureError: it refuses, or (`DatabaseUnavailableError`) knows no such column.
+        """
+
     def has_reached(self, until: Any) -> bool:
         """Whether the stream is past a point of a chunk."""
 

@@ -219,6 +219,9 @@ class MysqlSource:
             if self._place.stopped.wait(_VISIBLE_PAUSE_S):
                 raise DatabaseUnavailableError("stopped while a view of the tables was waited for")
 
+    def try_condition(self, table: SourceTable, where: str) -> None:
+        self._ask(f"EXPLAIN {self._selection(table).statement(where)}")
+
     def has_reached(self, until: Any) -> bool:
         assert self._stream is not None, "start comes first"
         return covers(self._stream.gtids, parse_gtids(until, is_mariadb=self._is_mariadb))

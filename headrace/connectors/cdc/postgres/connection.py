@@ -83,7 +83,7 @@ def _explained(doing: str, address: Address, error: Any) -> Exception:
     state: str = error.sqlstate or ""
     message = " ".join(str(error).split())
     text = f"could not {doing} of {address}: {message}"
-    if state in _ACCESS or any(reason in message for reason in _REFUSED):
+    if state in _ACCESS or (not state and any(reason in message for reason in _REFUSED)):
         needs = "; the user needs LOGIN and REPLICATION, CONNECT on the database and SELECT on the tables"
         return CaptureError("access_denied", text + needs)
     if state in _GONE or not state or state[:2] in _TEMPORARY:

@@ -9,7 +9,7 @@ from headrace.connectors.cdc.errors import CaptureError, DatabaseUnavailableErro
 from headrace.connectors.cdc.postgres import guards
 from headrace.connectors.cdc.postgres.captured import Captured
 from headrace.connectors.cdc.postgres.check import findings
-from headrace.connectors.cdc.postgres.connection import Sql, literal
+from headrace.connectors.cdc.postgres.connection import Sql, literal, quoted
 from headrace.connectors.cdc.postgres.envelope import Envelope
 from headrace.connectors.cdc.postgres.lsn import View, parse_lsn
 from headrace.connectors.cdc.postgres.publication import Publication, Published
@@ -227,6 +227,10 @@ class PostgresSource:
             sql.value("select pg_logical_emit_message(true, 'headrace', 'chunk')::text")
         )
         return Chunk(rows, behind, until)
+
+    def try_condition(self, table: SourceTable, where: str) -> None:
+        name = quoted(table.name.schema, table.name.table)
+        self._sql.rows(f"explain select 1 from {name} t where ({where})")  # noqa: S608 # the user's own condition
 
     def has_reached(self, until: Any) -> bool:
         assert self._stream is not None, "start comes first"

@@ -100,6 +100,9 @@ class ListSource:
     def chunk(self, table: SourceTable, cursor: Any, count: int, where: str | None) -> Chunk:
         return self.chunks[str(cursor)]
 
+    def try_condition(self, table: SourceTable, where: str) -> None:
+        """Every condition will do."""
+
     def has_reached(self, until: Any) -> bool:
         return bool(self.at >= until)
 
