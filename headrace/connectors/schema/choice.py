@@ -71,8 +71,13 @@ class SchemaChoice(FormatOptions):
                 f"the schema file {self.file} cannot be read: {type(error).__name__}"
             ) from error
 
+    @property
+    def has_record(self) -> bool:
+        """Whether the name in the schema is part of the subject; a JSON Schema may have none."""
+        return self.subject is None and self.strategy != "topic"
+
     def subject_for(self, topic: str, record: str) -> str:
-        """The subject of the schema of a topic's values; `record` is the name in the schema."""
+        """The subject of the schema of a topic's values; `record` is the name in the schema, where `has_record`."""
         if self.subject is not None:
             return self.subject
         if self.strategy == "topic":

@@ -120,7 +120,8 @@ class FramedFormat(ValueFormat):
         choice = self.options.schema_
         if choice.is_given:
             schema = self.schema_of(choice.text())
-            subject = choice.subject_for(topic, self.record_name(schema))
+            record = self.record_name(schema) if choice.has_record else ""
+            subject = choice.subject_for(topic, record)
             id_ = registry.registered(subject, schema, auto_register=choice.auto_register)
             if self.takes_descriptors:
                 schema = registry.by_id(id_, is_descriptor=True)

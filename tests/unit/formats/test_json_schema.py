@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
-from headrace.runtime.errors import RecordError, UndecodableError
+from headrace.runtime.errors import RecordError, SettingsError, UndecodableError
 from tests.registry_server import RegistryServer
 from tests.unit.formats.registered import decoder, encoder, formats_of, framed
 
@@ -46,6 +46,27 @@ def test_what_does_not_meet_its_schema_says_where_and_not_what(
         encoder(formats, "json_schema")(event)
     with pytest.raises(UndecodableError, match=f"does not meet its schema {id_}: {told}"):
         decoder(formats, "json_schema")(framed(id_, orjson.dumps(event)))
+
+
+@pytest.mark.parametrize("choice", [{}, {"subject": "orders-value"}])
+def test_a_schema_without_a_title_is_registered_under_its_topic(
+    registry: RegistryServer, choice: dict[str, Any]
+) -> None:
+    schema = {"inline": '{"type": "object"}', "auto_register": True, **choice}
+    how = f"json_schema {orjson.dumps({'schema': schema}).decode()}"
+
+    value = encoder(formats_of(registry), how)({"id": 1})
+
+    assert value.endswith(b'{"id":1}')
+    assert "/subjects/orders-value/versions" in " ".join(registry.asked)
+
+
+def test_a_subject_of_a_name_needs_the_title() -> None:
+    schema = {"inline": '{"type": "object"}', "strategy": "record", "auto_register": True}
+    how = f"json_schema {orjson.dumps({'schema': schema}).decode()}"
+
+    with pytest.raises(SettingsError, match="the schema has no title"):
+        encoder(formats_of("http://127.0.0.1:1"), how)
 
 
 def test_checks_can_be_left_out(registry: RegistryServer) -> None:
