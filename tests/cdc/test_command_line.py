@@ -1,6 +1,7 @@
 """`headrace cdc` on a real database."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -82,8 +83,18 @@ def test_status_tells_how_far_a_capture_is(shop: Database, call: Call) -> None:
 
     assert read(before)["phase"] == "not begun"
     assert (found["phase"], found["tables"]) == ("streaming", ["public.orders"])
+    assert found["notes"] == []
     assert found["figures"]["log_bytes"] >= 0
     assert "phase" in call("status").stdout
+
+
+def test_status_tells_that_a_slot_is_gone(shop: Database, call: Call) -> None:
+    begun(shop).stop()
+    read(call("drop-slot", "--yes", "--json"))
+
+    found = read(call("status", "--json"))
+
+    assert re.fullmatch("replication slot '.*' does not exist", *found["notes"])
 
 
 def test_snapshot_makes_the_worker_read_rows_again(shop: Database, call: Call) -> None:

@@ -1,5 +1,6 @@
 """What a run did, at its end."""
 
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -34,7 +35,7 @@ def print_summary(console: Console, plans: Sequence[Plan], report: Report, secon
         if letters:
             console.print(
                 f"flow '{plan.name}': {plural(letters, 'record')} in '{plan.dead_letter_topic}';"
-                " the header headrace-error of each says why",
+                f" headrace dlq ls {shlex.quote(plan.name)} tells why",
                 style="yellow",
                 soft_wrap=True,
             )

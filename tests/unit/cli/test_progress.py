@@ -103,7 +103,7 @@ def test_the_summary_tells_what_became_of_failures_and_where_to_look(plan: Plan)
         "orders  large            3 to dead letters, 2 skipped\n"
         "orders  totals   12,000\n"
         "12,345 records read in 10.0 s (1,234/s), 7 commits, 1 transaction aborted\n"
-        "flow 'orders': 3 records in 'headrace.orders.dead-letters'; the header headrace-error of each says why\n"
+        "flow 'orders': 3 records in 'headrace.orders.dead-letters'; headrace dlq ls orders tells why\n"
     )
 
 

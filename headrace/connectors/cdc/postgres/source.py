@@ -292,6 +292,8 @@ class PostgresSource:
             names = ", ".join(map(str, self._barriers))
             found.append(f"{names} is read when transactions that were running are over")
         limit, row = self._config.log_bytes_max, self._slot.read()
+        if row is None:
+            found.append(f"replication slot '{self._slot_name}' does not exist")
         if limit is not None and row is not None and (row.log_bytes or 0) > limit:
             found.append(
                 f"the database keeps {row.log_bytes:,} bytes of log for us, more than 'log_bytes_max'"

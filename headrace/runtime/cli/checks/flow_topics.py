@@ -1,5 +1,6 @@
 """Checks of the topics of flows, as they are on the cluster."""
 
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 
 from headrace.runtime.cli.against import topics_of_stages
@@ -142,7 +143,7 @@ def _dead_letters(plan: Plan, topics: TopicsInUse, admin: Admin) -> Iterator[Fin
             yield warn(
                 f"{plan.name}: dead letters",
                 f"up to {count:,} wait in '{name}'",
-                "read them: the header headrace-error says why; delete them when they are dealt with",
+                f"`headrace dlq ls {shlex.quote(plan.name)}` tells why, and which of them are not dealt with",
             )
         else:
             yield ok(f"{plan.name}: dead letters", "none")
