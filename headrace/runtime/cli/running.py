@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Protocol
 
+from headrace.runtime.cli.idleness import Idleness
 from headrace.runtime.cli.progress import Progress, Rate, Tick
 from headrace.runtime.clock import Clock, SystemClock
 from headrace.runtime.worker.collector import relax_collector
@@ -81,16 +82,9 @@ class WorkerJob:
     async def _stop_when_idle(self) -> None:
         if self._until_idle is None:
             return
-        joined_s = self._clock.monotonic_s()
-        limit_s = self._until_idle.total_seconds()
+        idleness = Idleness(self._until_idle.total_seconds(), self._clock.monotonic_s())
         while True:
-            done = self._worker.statistics()
-            if done.waiting:
-                joined_s = (
-                    self._clock.monotonic_s()
-                )  # there may be records for tasks that have no state yet
-            last_s = max(joined_s, done.last_record_s)
-            left_s = last_s + limit_s - self._clock.monotonic_s()
+            left_s = idleness.left_s(self._worker.statistics(), self._clock.monotonic_s())
             if left_s <= 0:
                 self.stop()
                 return
