@@ -1,11 +1,17 @@
 """One connector in Kafka Connect: what can be done with it."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from headrace.connectors.cdc.connect.rest import ConnectClient, NotThereError
-from headrace.connectors.cdc.connect.standing import ConnectorStatus, is_in_snapshot, read_status
+from headrace.connectors.cdc.connect.standing import (
+    ConnectorStatus,
+    is_in_snapshot,
+    position_of,
+    read_status,
+)
 from headrace.runtime.errors import RetriableError, SettingsError
 
 _OUTAGES = (
@@ -21,6 +27,8 @@ _OUTAGES = (
 )
 """Words in the complaint about a field which tell that the database cannot be reached, and nothing about the settings."""
 _NOT_OUTAGES = ("fatal: password", "fatal: role", "fatal: database", "access denied")
+
+_LOGINS = ("password authentication failed", "access denied for user", "fatal: role")
 
 
 @dataclass(frozen=True)
@@ -41,7 +49,7 @@ class Connector:
             RetriableError: the database cannot be reached, or the cluster is busy.
         """
         wanted = {"name": self.name, **properties}
-        self._check_class(wanted["connector.class"])  # (1)
+        self.check_class(wanted["connector.class"])  # (1)
         found = self.config()
         if found == wanted:
             return False
@@ -59,8 +67,20 @@ class Connector:
             return None
         return found
 
-    def _check_class(self, name: str) -> None:
-        plugins = self.client.get("connector-plugins")
+    def check_class(self, name: str) -> None:
+        """Is the connector's class installed?
+
+        Raises:
+            SettingsError: it is not; names those that are.
+            RetriableError: nobody answers as Kafka Connect does.
+        """
+        try:
+            plugins = self.client.get("connector-plugins")
+        except NotThereError as error:
+            # Kafka Connect answers so to everything while it starts.
+            raise RetriableError(
+                f"{self.client.place} is starting, or is not Kafka Connect (see connect.url): {error}"
+            ) from error
         classes = [str(plugin.get("class")) for plugin in plugins or []]
         short = {one.rpartition(".")[2].removesuffix("Connector") for one in classes}
         if name in classes or name.removesuffix("Connector") in short:
@@ -88,6 +108,16 @@ class Connector:
             SettingsError: naming each field that is wrong.
             RetriableError: nothing is wrong but that the database cannot be reached.
         """
+        problems = self.problems(properties)
+        if not problems:
+            return
+        text = "; ".join(f"{name}: {problem}" for name, problem in problems)
+        if all(_is_outage(problem) for _, problem in problems):
+            raise RetriableError(f"the database does not answer Kafka Connect: {text}")
+        raise SettingsError(f"the connector '{self.name}' refuses its properties: {text}")
+
+    def problems(self, properties: Mapping[str, str]) -> list[tuple[str, str]]:
+        """What the connector finds wrong with its properties: the field, and why."""
         answer = self.client.ask(
             "PUT",
             "connector-plugins",
@@ -96,20 +126,11 @@ class Connector:
             "validate",
             body=dict(properties),
         )
-        problems = self._problems(answer)
-        if not problems:
-            return
-        text = "; ".join(f"{name}: {problem}" for name, problem in problems)
-        if all(_is_outage(problem) for _, problem in problems):
-            raise RetriableError(f"the database does not answer Kafka Connect: {text}")
-        raise SettingsError(f"the connector '{self.name}' refuses its properties: {text}")
-
-    def _problems(self, answer: Mapping[str, Any]) -> list[tuple[str, str]]:
         values: Sequence[Mapping[str, Any]] = [
             one.get("value") or {} for one in answer.get("configs") or []
         ]
         return [
-            (str(value.get("name")), self.client.redaction(" ".join(str(error).split())))
+            (_field(str(value.get("name")), str(error)), self.client.redaction(_line(error)))
             for value in values
             for error in value.get("errors") or []
         ]
@@ -129,6 +150,18 @@ class Connector:
             return is_in_snapshot(self.client.get("connectors", self.name, "offsets"))
         except (NotThereError, SettingsError):
             return None
+
+    def position(self) -> Mapping[str, Any]:
+        """How far it is, as Kafka Connect has stored it; empty when that is not known."""
+        try:
+            return position_of(self.client.get("connectors", self.name, "offsets"))
+        except (NotThereError, SettingsError):
+            return {}
+
+    def forget_position(self) -> None:
+        """Have it begin anew the next time. It must be stopped. Does nothing where Kafka Connect cannot (before 3.6)."""
+        with suppress(NotThereError):
+            self.client.ask("DELETE", "connectors", self.name, "offsets")
 
     def pause(self) -> None:
         """Let it rest, with its tasks and connections kept. Idempotent."""
@@ -162,6 +195,16 @@ class Connector:
         except NotThereError:
             return False
         return True
+
+
+def _line(error: object) -> str:
+    return " ".join(str(error).split())
+
+
+def _field(name: str, problem: str) -> str:
+    """The field that must be mended: Debezium blames the host for all that goes wrong between it and the database."""
+    is_login = name == "database.hostname" and any(one in problem.lower() for one in _LOGINS)
+    return "database.user, database.password" if is_login else name
 
 
 def _is_outage(problem: str) -> bool:

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from headrace.connectors.cdc.config import CdcConfig
 from headrace.connectors.cdc.connect.connector import Connector
+from headrace.connectors.cdc.connect.operation import ConnectOperation
 from headrace.connectors.cdc.connect.rest import ConnectClient, NotThereError
 from headrace.connectors.cdc.connect.standing import ConnectorStatus
 from headrace.connectors.cdc.debezium.properties import connector_properties
@@ -58,6 +60,13 @@ class ConnectFeed(Exclusive):
             redaction=Redaction(secrets),
         )
         return Connector(client, options.name or place_name)
+
+    def operation(self, place: FeedPlace) -> ConnectOperation:
+        """What the command line does with this feed."""
+        connector = self.connector(place.name, place.settings)
+        return ConnectOperation(
+            self.config, self.prefix, place, connector, partial(self.properties, place)
+        )
 
     def properties(self, place: FeedPlace) -> dict[str, str]:
         """The connector's own, and how Kafka Connect writes its records."""
@@ -113,24 +122,24 @@ class Watch:
                 if not is_registered:
                     self.connector.register(self.properties)
                     is_registered = True
-                self._look()
+                is_registered = self._look()
                 pause_s = RESTART_PAUSE_S
-                wait_s = self.watch_s
-            except NotThereError:
-                # A connector that was just created is not known to every worker yet.
-                is_registered = self.connector.config() is not None
-                wait_s = min(self.watch_s, RESTART_PAUSE_S)
-            except RetriableError as error:
+                wait_s = self.watch_s if is_registered else min(self.watch_s, RESTART_PAUSE_S)
+            except (RetriableError, NotThereError) as error:
                 self._report("retrying", str(error))
                 wait_s, pause_s = pause_s, min(pause_s * 2, RESTART_PAUSE_MAX_S)
             place.stopped.wait(wait_s)
 
-    def _look(self) -> None:
-        """Ask how it is, start again what failed when its pause is over, and report."""
-        status = self.connector.status()
+    def _look(self) -> bool:
+        """Ask how it is, start again what failed when its pause is over, and report; False where it was removed."""
+        try:
+            status = self.connector.status()
+        except NotThereError:
+            # Of one that was just created nothing is known yet.
+            return self.connector.config() is not None
         if status.standing == "failed":
             self._restart(status)
-            return
+            return True
         if self._clock_s() - self._failed_at_s > HEALTHY_S:
             self._pause_s = RESTART_PAUSE_S
         self._restart_at_s = None
@@ -150,6 +159,7 @@ class Watch:
         else:
             is_in_snapshot = self.connector.is_in_snapshot()
             self._report("snapshot" if is_in_snapshot else "running", "", status)
+        return True
 
     def _restart(self, status: ConnectorStatus) -> None:
         now_s = self._clock_s()

@@ -60,7 +60,11 @@ def root_cause(trace: str) -> str:
     lines = [line.strip() for line in trace.splitlines()]
     lines = [line for line in lines if line and not line.startswith(("at ", "..."))]
     causes = [line.removeprefix(_CAUSE) for line in lines if line.startswith(_CAUSE)]
-    return " ".join((causes or lines or [""])[-1 if causes else 0].split())[:_TEXT_MAX]
+    text = " ".join((causes or lines or [""])[-1 if causes else 0].split())
+    if len(text) <= _TEXT_MAX:
+        return text
+    # Debezium prints a whole position in the middle of a sentence, and then what to do.
+    return f"{text[: _TEXT_MAX // 3]} ... {text[-_TEXT_MAX * 2 // 3 :]}"
 
 
 def is_in_snapshot(answer: Mapping[str, Any]) -> bool | None:
@@ -72,3 +76,20 @@ def is_in_snapshot(answer: Mapping[str, Any]) -> bool | None:
     if not offsets:
         return None
     return any(offset.get("snapshot") not in (None, False, "false") for offset in offsets)
+
+
+def position_of(answer: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The stored position, out of `GET /connectors/<name>/offsets`; empty before any is stored.
+
+    One for each partition of the source, by its names, where there are several.
+    """
+    found = [one for one in answer.get("offsets") or [] if one.get("offset")]
+    if len(found) == 1:
+        only: Mapping[str, Any] = found[0]["offset"]
+        return only
+    return {
+        ", ".join(f"{name} {value}" for name, value in (one.get("partition") or {}).items()): one[
+            "offset"
+        ]
+        for one in found
+    }
