@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from threading import Event, Thread
-from typing import Any
+from typing import Any, Final
 
 from headrace.runtime.clock import Clock
 from headrace.runtime.contracts.broker import Broker, TopicPartition
@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 LOOK_S = 0.1
 """How often it is looked whose partitions are whose."""
 PAUSE_S, PAUSE_S_MAX = 0.5, 30.0
+_LEVELS: Final = {"failed": logging.ERROR, "retrying": logging.WARNING}
 FAILED_PAUSE_S = 30.0
 """A feed that cannot go on is begun anew so often: somebody may have mended what was wrong."""
 JOIN_S = 10.0
@@ -139,7 +140,7 @@ class Feeds:
             status.state in ("failed", "retrying") and before and before.text != status.text
         )
         if before is None or before.state != status.state or is_text_news:
-            level = logging.ERROR if status.state == "failed" else logging.INFO
+            level = _LEVELS.get(status.state, logging.INFO)
             text = f": {status.text}" if status.text else ""
             logger.log(level, "flow '%s': '%s' is %s%s", *key, status.state, text)
 

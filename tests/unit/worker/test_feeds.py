@@ -131,16 +131,17 @@ def test_a_feed_runs_where_its_partition_is_and_ends_when_that_goes(part: Part) 
 
 
 @pytest.mark.parametrize(
-    ("error", "state"),
+    ("error", "state", "level"),
     [
-        (RetriableError("later"), "retrying"),
-        (FencedError("theirs"), "waiting"),
-        (HeadraceError("mend it"), "failed"),
+        (RetriableError("later"), "retrying", "WARNING"),
+        (FencedError("theirs"), "waiting", "INFO"),
+        (HeadraceError("mend it"), "failed", "ERROR"),
     ],
 )
 def test_a_failure_is_told_and_the_feed_is_begun_anew(
-    part: Part, error: Exception, state: str
+    part: Part, caplog: pytest.LogCaptureFixture, error: Exception, state: str, level: str
 ) -> None:
+    caplog.set_level("INFO")
     again = Event()
     seen: list[str] = []
 
@@ -159,6 +160,8 @@ def test_a_failure_is_told_and_the_feed_is_begun_anew(
     assert again.wait(WAIT_S)
     assert seen[1] == state
     assert part.failure is None
+    told = [one.levelname for one in caplog.records if f"'source' is {state}" in one.message]
+    assert told[0] == level
 
 
 @pytest.mark.parametrize("error", [RestartError("over"), ValueError("a mistake")])
