@@ -360,6 +360,16 @@ def test_a_refused_password_is_told_from_a_server_that_is_away(
     assert caught.value.is_temporary
 
 
+def test_a_login_that_is_refused_is_told_without_the_user(mariadb: MariadbPlace) -> None:
+    wrong = mariadb.url.replace("//reader:", "//readers:")
+
+    with pytest.raises(CallFailedError) as caught:
+        outcomes(mariadb, {"database": wrong}, [order(1)])
+
+    assert str(caught.value).endswith("was refused: access denied error (1045)")
+    assert "readers" in caught.value.__notes__[0]
+
+
 def test_a_connection_that_broke_is_replaced(place: Place) -> None:
     place.sql(ORDERS)
 

@@ -46,6 +46,8 @@ _OF_STATEMENT: Final = frozenset(
     }
 )
 """The statement or the login is wrong, so that no other record would fare better."""
+_UNTOLD: Final = frozenset({1044, 1045, 1064, 1698})
+"""Their words hold the user, who may be a secret, or a part of the statement."""
 
 
 def failure_of(error: Exception, what: str) -> SqlFailedError:
@@ -79,7 +81,7 @@ def _phrase(number: int | None, error: Exception) -> str:
     phrase = (names[0] if names else type(error).__name__).replace("_", " ").lower()
     detail = (
         f": {error.args[1]}"
-        if number in _OF_STATEMENT and len(error.args) > 1 and number != 1064
+        if number in _OF_STATEMENT and len(error.args) > 1 and number not in _UNTOLD
         else ""
     )
     return f"{phrase} ({number}){detail}" if number is not None else phrase
