@@ -20,6 +20,7 @@ from headrace.connectors.cdc.debezium.frames import (
     LIFE,
     START,
     Batch,
+    again_of,
     encode_batch,
     read_frame,
     write_frame,
@@ -53,7 +54,14 @@ class Child:
             self._tell(END, {"success": is_success, "message": message, "cause": cause})
 
     def _run(self, start: Mapping[str, Any], folder: Path) -> tuple[bool, str, str]:
-        from headrace.connectors.cdc.debezium.engine import Engine, Positions, start_java
+        from headrace.connectors.cdc.debezium.engine import (
+            Engine,
+            Positions,
+            entry_of,
+            is_counted,
+            start_java,
+        )
+        from headrace.connectors.cdc.debezium.entries import Entries
         from headrace.connectors.cdc.debezium.guard import SLOT_AHEAD, slot_loss
 
         start_java(start["jars"], start["jvm_options"], start["java_home"], folder)
@@ -67,12 +75,17 @@ class Child:
             self._history.write_text("".join(f"{line}\n" for line in start["history"]))
             self._history_lines = len(start["history"])
             properties["schema.history.internal.file.filename"] = str(self._history)
+        entries = None
+        if start["is_postgres"]:
+            is_anew = not start["offsets"]
+            entries = Entries(entry_of, is_counted, again_of(start["again"]), is_anew=is_anew)
         engine = Engine(
             properties,
             deliver=self._deliver,
             told=lambda event: self._tell(LIFE, {"event": event}),
             new_history=self._new_history,
             is_many=start["is_many"],
+            entries=entries,
         )
         Thread(target=self._listen, daemon=True).start()
         engine.run()

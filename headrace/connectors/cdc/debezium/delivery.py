@@ -1,12 +1,12 @@
 """Batches of the engine as transactions of Kafka, each with the position behind it."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
 from headrace.connectors.cdc.config import CdcConfig
-from headrace.connectors.cdc.debezium.frames import Batch, EngineRecord
+from headrace.connectors.cdc.debezium.frames import Again, Batch, EngineRecord, again_of, pair_of
 from headrace.connectors.cdc.debezium.properties import HEARTBEAT_PREFIX, class_of
 from headrace.connectors.cdc.errors import CaptureError
 from headrace.connectors.cdc.progress import Progress, read_progress, read_to_end
@@ -52,6 +52,7 @@ class Delivery:
         self._progress = self._new_progress()
         self._history = TopicPartition(history_topic(place.name), 0)
         self.offsets: list[tuple[str, str]] = []
+        self.again: Again | None = None
         self.history: list[str] = []
         self.batches = 0
         self.records = 0
@@ -70,6 +71,7 @@ class Delivery:
         """
         stored = read_progress(self._place)
         self.offsets, self.history = [], self._read_history()
+        self.again = None
         if stored is None:
             self._progress = self._new_progress()
             return
@@ -83,6 +85,7 @@ class Delivery:
         self._progress = stored
         assert stored.position is not None
         self.offsets = [(key, value) for key, value in stored.position.after["offsets"]]
+        self.again = again_of(stored.position.after.get("again"))
 
     def _read_history(self) -> list[str]:
         admin = self._place.admin()
@@ -119,9 +122,12 @@ class Delivery:
         for line in batch.history:
             self._writer.write(self._history.topic, None, line.encode(), self.last_heard_ms, 0)
         offsets = {**dict(self.offsets), **dict(batch.offsets)}
-        self._progress.position = Position({"offsets": [list(one) for one in offsets.items()]})
+        after: dict[str, Any] = {"offsets": [list(one) for one in offsets.items()]}
+        if batch.again is not None:
+            after["again"] = pair_of(batch.again)
+        self._progress.position = Position(after)
         self._writer.commit(self._progress)
-        self.offsets = list(offsets.items())
+        self.offsets, self.again = list(offsets.items()), batch.again
         self.batches += 1
 
     def _write(self, record: EngineRecord) -> None:

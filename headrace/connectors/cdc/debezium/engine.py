@@ -12,7 +12,9 @@ from typing import Any
 import jpype
 import orjson
 
+from headrace.connectors.cdc.debezium.entries import Entries
 from headrace.connectors.cdc.debezium.frames import Batch, EngineRecord, Offsets
+from headrace.connectors.cdc.debezium.properties import HEARTBEAT_PREFIX
 
 Deliver = Callable[[Batch], None]
 """Called with each batch; returns when it is committed, and raises when it will not be."""
@@ -122,6 +124,7 @@ class Engine:
         told: is called with each event of the connector's life.
         new_history: gives the lines of the schema's history that were written since it was last called.
         is_many: whether the connector has several source partitions.
+        entries: finds the positions of PostgreSQL's log; None for other databases.
     """
 
     def __init__(
@@ -132,11 +135,13 @@ class Engine:
         told: Callable[[str], None],
         new_history: Callable[[], Sequence[str]],
         is_many: bool,
+        entries: Entries | None,
     ) -> None:
         self._deliver = deliver
         self._told = told
         self._new_history = new_history
         self._is_many = is_many
+        self._entries = entries
         self._positions = Positions(properties["name"])
         self._error: BaseException | None = None  # of ours, in a batch
         self.result: tuple[bool, str, str] = (False, "the engine never began", "")
@@ -197,19 +202,40 @@ class Engine:
     def _take(self, records: Sequence[Any], committer: Any) -> None:
         """Deliver a batch, and only then tell the engine that it is done, which tells the database."""
         try:
+            if self._entries is not None:
+                fresh, safe, again = self._entries.take(records)
+                done = [] if safe is None else [safe]
+            else:
+                fresh, again = records, None
+                done = list(records if self._is_many else records[-1:])
             batch = Batch(
-                [_record(one) for one in records],
-                self._positions.of(records, is_many=self._is_many),
+                [_record(one) for one in fresh],
+                self._positions.of(done, is_many=self._is_many),
                 self._new_history(),
+                again,
             )
             self._deliver(batch)
         except BaseException as error:
             self._error = error
             jpype.JClass("java.lang.Thread").currentThread().interrupt()
             raise
-        for record in records if self._is_many else records[-1:]:
+        for record in done:
             committer.markProcessed(record)
         committer.markBatchFinished()
+
+
+def entry_of(record: Any) -> int | None:
+    """The entry of PostgreSQL's log that a record was made of; None within a snapshot."""
+    offset = record.sourceRecord().sourceOffset()
+    lsn = offset.get("lsn")
+    if lsn is None or offset.get("snapshot") is not None:
+        return None
+    return int(lsn.longValue())
+
+
+def is_counted(record: Any) -> bool:
+    """Whether a record comes again when the log is read again."""
+    return not str(record.destination()).startswith(HEARTBEAT_PREFIX)
 
 
 def _record(event: Any) -> EngineRecord:

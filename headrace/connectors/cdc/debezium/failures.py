@@ -36,6 +36,8 @@ _PASSING = (
     "shutting down",
     "in recovery mode",
     "unexpected eof",
+    "eofexception",
+    "socketexception",
     "an i/o error occurred",
     "broken pipe",
     "timed out",

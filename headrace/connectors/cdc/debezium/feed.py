@@ -7,9 +7,13 @@ from typing import Any
 from headrace.connectors.cdc.config import CdcConfig
 from headrace.connectors.cdc.debezium.delivery import Delivery
 from headrace.connectors.cdc.debezium.failures import explained
-from headrace.connectors.cdc.debezium.frames import BATCH, END, LIFE, Frame, decode_batch
+from headrace.connectors.cdc.debezium.frames import BATCH, END, LIFE, Frame, decode_batch, pair_of
 from headrace.connectors.cdc.debezium.process import EngineProcess, engine_jars
-from headrace.connectors.cdc.debezium.properties import connector_properties, has_many_partitions
+from headrace.connectors.cdc.debezium.properties import (
+    connector_properties,
+    has_many_partitions,
+    kind_of_class,
+)
 from headrace.connectors.cdc.debezium.redaction import Redaction, secrets_of
 from headrace.connectors.cdc.debezium.settings import address_of, templates_of
 from headrace.connectors.cdc.debezium.topics import feed_topics, has_schema_history
@@ -113,7 +117,9 @@ class DebeziumFeed(Exclusive):
             "java_home": str(place.settings.get("debezium.java_home") or ""),
             "offsets": delivery.offsets,
             "history": delivery.history if has_schema_history(self.config) else None,
+            "again": pair_of(delivery.again),
             "is_many": has_many_partitions(self.config),
+            "is_postgres": kind_of_class(self.config) == "postgresql",
         }
 
     def _redaction(self, place: FeedPlace) -> Redaction:

@@ -45,13 +45,25 @@ Offsets = Sequence[tuple[str, str]]
 """Per source partition the position behind a batch, both as the JSON that the engine's own store would hold."""
 
 
+class Again(NamedTuple):
+    """How many records of one entry of the log come again behind a position, although they were delivered."""
+
+    entry: int
+    records: int
+
+
 @dataclass(frozen=True)
 class Batch:
-    """Records that belong together with the position behind them. `history` are new lines of the schema's history."""
+    """Records that belong together with the position behind them. `history` are new lines of the schema's history.
+
+    Where `offsets` is empty, the position stays as it was. `again` are records of this batch and of those before it that are
+    behind the position.
+    """
 
     records: Sequence[EngineRecord]
     offsets: Offsets
     history: Sequence[str] = ()
+    again: Again | None = None
 
 
 def write_frame(stream: BinaryIO, kind: bytes, body: bytes) -> None:
@@ -99,6 +111,7 @@ def encode_batch(batch: Batch) -> bytes:
             "count": len(batch.records),
             "offsets": batch.offsets,
             "history": batch.history,
+            "again": pair_of(batch.again),
         }
     )
     parts = [struct.pack("<I", len(head)), head]
@@ -126,4 +139,15 @@ def decode_batch(body: bytes) -> Batch:
                 fields.append(body[at : at + length])
                 at += length
         records.append(EngineRecord(head["topics"][topic], *fields))
-    return Batch(records, [(key, value) for key, value in head["offsets"]], head["history"])
+    offsets = [(key, value) for key, value in head["offsets"]]
+    return Batch(records, offsets, head["history"], again_of(head["again"]))
+
+
+def pair_of(again: Again | None) -> list[int] | None:
+    """What JSON can hold."""
+    return list(again) if again is not None else None
+
+
+def again_of(pair: Sequence[int] | None) -> Again | None:
+    """What JSON made a list of."""
+    return Again(*pair) if pair else None
