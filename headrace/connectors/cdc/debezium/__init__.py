@@ -9,6 +9,7 @@ file           what
 `frames`       what the two say to each other
 `child`        the process itself
 `engine`       Debezium's engine in Java
+`entries`      positions that lose no row where many rows share an entry of the log
 `failures`     why an engine ended
 `properties`   the connector's properties; also those of `engine: connect`
 `settings`     the values of the config's templates

@@ -1,0 +1,1 @@
+"""Who captures in `benchmarks.cdc`."""
