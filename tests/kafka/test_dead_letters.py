@@ -4,8 +4,11 @@ import json
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -127,4 +130,74 @@ def test_waiting_for_a_run_ends_when_the_flow_has_committed_it(
     where = TopicPartition(run["topic"], run["partition"])
     assert admin.group_positions(f"headrace.{name}")[where] > run["offset"]
     assert values(kafka_brokers, f"{name}-noted") == [{"amount": 1}]
+    admin.close()
+
+
+CALLING = """
+name: {name}
+stages:
+  - {{name: ask, action: manual, out: noted}}
+  - {{name: noted, action: publish, config: {{topic: {name}-noted}}, out: [told, priced]}}
+  - name: told
+    action: http
+    config: {{method: POST, url: "http://127.0.0.1:{port}/", body: "${{event}}", into: answer}}
+    retry: {{attempts: 1}}
+    out: sink
+  - {{name: priced, action: map, config: {{set: {{price: event.amount * 2}}}}, out: sink}}
+  - {{name: sink, action: publish, config: {{topic: {name}-out}}}}
+"""
+
+
+@contextmanager
+def answering(answers: list[int]) -> Iterator[tuple[int, list[Any]]]:
+    """A server that answers requests with these statuses in turn; its port, and what it was sent."""
+    bodies: list[Any] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            bodies.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+            self.send_response(answers.pop(0))
+            self.send_header("content-type", "application/json")
+            self.end_headers()
+            self.wfile.write(b'"thanks"')
+
+        def log_message(self, *_: Any) -> None:
+            """Tests have their own words."""
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield server.server_address[1], bodies
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_a_failed_call_and_what_is_beside_it_go_on_at_their_stages_and_nothing_else_is_repeated(
+    kafka_brokers: str, call: Call, name: str
+) -> None:
+    with answering([500, 200]) as (port, bodies):
+        Path("flow.yaml").write_text(CALLING.format(name=name, port=port))
+        call("trigger", "flow.yaml", "--data", '{"amuont": 2}', "--key", "k")
+        call("run", "flow.yaml", "--until-idle", "3s")
+        assert {one["stage"] for one in letters(call, name)} == {"told", "priced"}
+        (priced,) = (one for one in letters(call, name) if one["stage"] == "priced")
+        call("dlq", "edit", name, priced["id"], "--field", "amount=2")
+
+        call("dlq", "replay", name, "--all", "--yes")
+        for _ in range(2):  # the second one has nothing left to do
+            call("run", "flow.yaml", "--until-idle", "3s")
+
+    assert bodies == [{"amuont": 2}] * 2
+    found = values(kafka_brokers, f"{name}-out")
+    assert sorted(found, key=len) == [
+        {"amuont": 2, "answer": "thanks"},
+        {"amuont": 2, "amount": 2, "price": 4},
+    ]
+    assert len(values(kafka_brokers, f"{name}-noted")) == 1
+    assert letters(call, name) == []
+    admin = KafkaBroker(kafka_brokers).admin()
+    committed = admin.group_positions(f"headrace.{name}")
+    assert sum(at for one, at in committed.items() if one.topic.endswith(".ask.replay")) >= 2
     admin.close()

@@ -277,9 +277,8 @@ class Interpreter:
         }
         renamed = {new: event[old] for old, new in config.get("rename", {}).items()}
         if "take" in config:
-            kept = {
-                name: event[name] for name in config["take"] if name not in config.get("rename", {})
-            }
+            replaced = {*config.get("rename", {}), *renamed, *made}
+            kept = {name: event[name] for name in config["take"] if name not in replaced}
         else:
             gone = {*config.get("drop", ()), *config.get("rename", {})}
             kept = {name: value for name, value in {**event}.items() if name not in gone}

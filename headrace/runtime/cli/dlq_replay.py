@@ -32,6 +32,11 @@ REASONS_SHOWN = 5
 @click.option("--all", "is_all", is_flag=True, help="All of them.")
 @click.option("--limit", type=click.IntRange(1), help="How many at most.")
 @click.option(
+    "--from-source",
+    is_flag=True,
+    help="Send the records to the topics that they were read from, not their events to the stages.",
+)
+@click.option(
     "--repeat",
     is_flag=True,
     help="Also those for which stages would repeat what they have done already.",
@@ -50,6 +55,7 @@ def replay(
     before: int | None,
     is_all: bool,
     limit: int | None,
+    from_source: bool,
     repeat: bool,
     is_now: bool,
     is_sure: bool,
@@ -61,9 +67,10 @@ def replay(
 ) -> None:
     """Send dead letters of FLOW back to where they failed; FLOW is a document or, with --flows, a name.
 
-    Each goes to the topic that its record was read from: once, whatever happens meanwhile. Where stages before the failing one,
-    or beside it, would do again what they have done already, the letter stays, unless you --repeat. A topic of a trigger may have
-    other readers, which see the record again.
+    An event goes on at the stage it failed at, and no other stage sees it again: once, whatever happens meanwhile. A record that
+    could not even be read goes to its topic again, and with --from-source every record does: all stages work on it anew then.
+    Where some would do again what they have done already, the letter stays, unless you --repeat. A trigger's topic may have other
+    readers, which see the record again.
     """
     from headrace.runtime.cli.one_flow import plan_of_flow
     from headrace.runtime.cli.output import plural, print_json
@@ -85,7 +92,7 @@ def replay(
             )
         if letters and not is_sure and len(letters) > 1:
             click.confirm(f"replay {plural(len(letters), 'dead letter')}?", abort=True)
-        replaying = Replay(box, plan, repeats=repeat, is_now=is_now)
+        replaying = Replay(box, plan, from_source=from_source, repeats=repeat, is_now=is_now)
         refusals = list(replaying.send(letters)) if letters else []
     if as_json:
         print_json(

@@ -1,6 +1,6 @@
 """From the plan to Python source: one function over a batch of records per source of a sub-topology."""
 
-from headrace.runtime.codegen.entries import entries_of, modules_of
+from headrace.runtime.codegen.entries import entries_of, modules_of, replay_entry
 from headrace.runtime.codegen.module import Entry, LinePlace, Module, StageFunction
 from headrace.runtime.codegen.writer import write_module
 
@@ -11,5 +11,6 @@ __all__ = [
     "StageFunction",
     "entries_of",
     "modules_of",
+    "replay_entry",
     "write_module",
 ]

@@ -8,10 +8,6 @@ from headrace.runtime.plan import Plan
 
 def entries_of(plan: Plan) -> tuple[Entry, ...]:
     """One entry per source and per keyed stage, in the order of the sub-topologies."""
-    carries_bytes = any(
-        isinstance(node.action, TriggerAction) and node.action.source().value_format == "bytes"
-        for node in plan.graph.nodes
-    )
     found = []
     for sub in plan.sub_topologies:
         places: list[tuple[str, Way]] = [(source.stage, source.via) for source in sub.sources]
@@ -25,12 +21,35 @@ def entries_of(plan: Plan) -> tuple[Entry, ...]:
                     label=f"{plan.graph.flow.slug}/{sub.id}{suffix}",
                     link_topics=plan.link_topics,
                     crossing=plan.crossing,
-                    carries_bytes=carries_bytes,
+                    carries_bytes=_carries_bytes(plan),
                     via=via,
                     is_timed=plan.is_stateful,
                 )
             )
     return tuple(found)
+
+
+def replay_entry(plan: Plan, stage: str) -> Entry:
+    """The entry for events that failed at a stage and are sent back to it."""
+    sub = plan.sub_topology_of(stage)
+    return Entry(
+        graph=plan.graph,
+        node=plan.graph.by_name[stage],
+        label=f"{plan.graph.flow.slug}/{sub.id}/replay-{plan.graph.by_name[stage].index}",
+        link_topics={**plan.link_topics, stage: plan.replay_topic(sub)},
+        crossing={**plan.crossing, stage: plan.graph.crossing(stage)},
+        carries_bytes=_carries_bytes(plan),
+        via="link",
+        is_timed=plan.is_stateful,
+        is_replay=True,
+    )
+
+
+def _carries_bytes(plan: Plan) -> bool:
+    return any(
+        isinstance(node.action, TriggerAction) and node.action.source().value_format == "bytes"
+        for node in plan.graph.nodes
+    )
 
 
 def modules_of(plan: Plan) -> tuple[Module, ...]:

@@ -141,6 +141,8 @@ def _given(entry: Entry, stage: str) -> list[str]:
     if action is None or not action.is_per_record:
         return []
     before = graph.ancestors[stage]
+    if graph.by_name[stage].calling is not None:  # what is refused may come back to this stage
+        return list(graph.crossing(stage))
     mentioned = {name for target in graph.by_name[stage].targets for name in graph.wanted[target]}
     return sorted(
         name for name in mentioned if name == "trigger.event" or name.partition(".")[2] in before

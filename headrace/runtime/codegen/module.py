@@ -25,7 +25,8 @@ class Entry:
 
     `label` names the sub-topology (`orders/0`), `link_topics` are the flow's link topics per linked stage,
     `crossing` per linked stage what later stages mention of earlier ones (`results.x`, `trigger.event`). Where a flow keeps
-    state, its entries are `timed`: they tell the event time of their records, and run per task.
+    state, its entries are `timed`: they tell the event time of their records, and run per task. With `is_replay` it is for
+    events that are sent back to the stage.
     """
 
     graph: Graph
@@ -36,6 +37,7 @@ class Entry:
     carries_bytes: bool = False
     via: Way = "trigger"
     is_timed: bool = False
+    is_replay: bool = False
 
     @property
     def is_link(self) -> bool:
@@ -74,7 +76,8 @@ class LinePlace:
     """What a generated line belongs to.
 
     `event` is the local variable that holds the stage's input, `variables` tells which local variable holds a name
-    of the expression language (`results.x`, `key`, ...), `is_decoding` marks the lines that decode the record.
+    of the expression language (`results.x`, `key`, ...), `is_decoding` marks the lines that decode the record. Where the stage
+    `is_alone` with the event, its code may change it in place.
     """
 
     entry: Entry
@@ -82,6 +85,7 @@ class LinePlace:
     event: str
     variables: Mapping[str, str]
     is_decoding: bool = False
+    is_alone: bool = False
 
 
 @dataclass(frozen=True)

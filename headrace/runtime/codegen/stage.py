@@ -49,7 +49,9 @@ class StageCode:
 
     @property
     def place(self) -> LinePlace:
-        return LinePlace(self.entry, self.node, self.scope.event, self._variables())
+        return LinePlace(
+            self.entry, self.node, self.scope.event, self._variables(), is_alone=self.is_alone
+        )
 
     @property
     def is_origin_told(self) -> bool:

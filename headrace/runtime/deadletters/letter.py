@@ -7,8 +7,8 @@ from typing import Any, Final
 import orjson
 
 from headrace.runtime.contracts.broker import Headers, Message, TopicPartition
-from headrace.runtime.task.failures import VALUE
 from headrace.runtime.task.records import BYTES, CROSSING, OWN, RUN, SENDER, TRIGGER
+from headrace.runtime.task.stage_event import VALUE
 
 CARRIED: Final = (RUN, TRIGGER, CROSSING, BYTES, SENDER)
 """What a record of a topic between stages needs besides its value."""
@@ -95,8 +95,13 @@ class Letter:
 
     @property
     def is_event(self) -> bool:
-        """Whether the value is the event that came to the stage, which is in no record: it is behind a keyed stage."""
+        """Whether the value is the event that came to the stage, not the record that was read."""
         return self.raw(VALUE) is not None
+
+    @property
+    def enters(self) -> bool:
+        """Whether it is all that it takes to go on at the stage."""
+        return self.raw(VALUE) == b"event" and self.value is not None
 
     @property
     def user_headers(self) -> Headers:

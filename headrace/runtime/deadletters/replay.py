@@ -1,14 +1,14 @@
 """Sends dead letters back into their flow, each once."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from headrace.runtime.contracts.broker import Producer, TopicDescription
+from headrace.runtime.contracts.broker import NewTopic, Producer, TopicDescription
 from headrace.runtime.deadletters.box import LetterBox
 from headrace.runtime.deadletters.ledger import Done
 from headrace.runtime.deadletters.letter import OMITTED, Letter
-from headrace.runtime.deadletters.way import Way, way_of
+from headrace.runtime.deadletters.way import Way, way_of, way_to_stage
 from headrace.runtime.errors import RecordError
 from headrace.runtime.plan import Plan
 from headrace.runtime.task.records import OWN
@@ -27,20 +27,31 @@ class Refusal:
 
 
 class Replay:
-    """Writes letters to the topics that they failed from, and notes in the same transaction that they are replayed.
+    """Sends letters back to their stages, and notes in the same transaction that they are replayed.
+
+    A letter that holds the event that came to its stage goes to that stage; any other goes to the topic that its record was read
+    from.
 
     Whatever dies, a letter is replayed once; a second command that runs at the same time fences the first.
 
     Args:
+        from_source: all letters go to the topic that their record was read from.
         repeats: also replay letters for which stages would do again what they have done already.
         is_now: with the time of now in place of the record's own.
     """
 
     def __init__(
-        self, box: LetterBox, plan: Plan, *, repeats: bool = False, is_now: bool = False
+        self,
+        box: LetterBox,
+        plan: Plan,
+        *,
+        from_source: bool = False,
+        repeats: bool = False,
+        is_now: bool = False,
     ) -> None:
         self._box = box
         self._plan = plan
+        self._from_source = from_source
         self._repeats = repeats
         self._is_now = is_now
         self._topics: dict[str, TopicDescription | None] = {}
@@ -53,12 +64,15 @@ class Replay:
         Raises:
             RecordError: it cannot be replayed; says why.
         """
+        if not self._from_source:
+            way = way_to_stage(self._plan, letter, self._box.existing)
+            if way is not None:
+                return way, letter
         way = way_of(self._plan, letter)
         if way.repeats and not self._repeats:
             stages = ", ".join(f"'{name}'" for name in way.repeats)
             raise RecordError(
-                f"{stages} would work on the record again, and so repeat what it has done already; --repeat does so all the same,"
-                " `link: topic` on the failing stage spares it in future"
+                f"{stages} would work on the record again, and so repeat what it has done already; --repeat does so all the same"
             )
         topic = self._described(way.to.topic)
         if topic is None or way.to.partition >= topic.partitions:
@@ -100,6 +114,7 @@ class Replay:
                 refusals.append(Refusal(letter, str(error)))
         if not ready:
             return refusals
+        self._make_topics({way.to.topic: way.partitions for way, _ in ready if way.partitions})
         with self._box.transaction(producer):
             for way, letter in ready:
                 self._write(producer, way, letter)
@@ -107,9 +122,28 @@ class Replay:
             self.written[way.to.topic] = self.written.get(way.to.topic, 0) + 1
         return refusals
 
+    def _make_topics(self, counts: Mapping[str, int]) -> None:
+        """Make the topics of events that enter at stages, as far as there are none. They are purged after use."""
+        box = self._box
+        missing = {name: n for name, n in counts.items() if name not in box.existing}
+        letters = self._described(box.topic)
+        config = {"retention.ms": "-1", "cleanup.policy": "delete"}
+        if letters is not None and letters.message_bytes_max > MESSAGE_BYTES_MIN:
+            config["max.message.bytes"] = str(letters.message_bytes_max)
+        if missing:
+            box.admin.create(
+                [NewTopic(name=name, partitions=n, config=config) for name, n in missing.items()]
+            )
+            box.existing.update(missing)
+        for name, count in counts.items():
+            if box.existing[name] < count:
+                box.admin.add_partitions(name, count)
+                box.existing[name] = count
+
     def _write(self, producer: Producer, way: Way, letter: Letter) -> None:
         box = self._box
-        timestamp = 0 if self._is_now else max(letter.source_timestamp_ms, 0)
+        own_ms = letter.timestamp_ms if way.partitions else letter.source_timestamp_ms
+        timestamp = 0 if self._is_now else max(own_ms, 0)
         given = (way.to.topic, letter.value, letter.key, way.to.partition)
         producer.produce(*given, None, None, timestamp, way.headers)
         box.ledger.note(producer, letter.id, Done("replayed", box.clock.now_ms()))
@@ -121,8 +155,8 @@ class Replay:
             return letter
         if letter.is_event and letter.is_edited:
             raise RecordError(
-                f"its value is the event that came to stage '{letter.stage}', which is in no topic; what was edited can only"
-                " be published by hand"
+                f"what was edited is the event that came to stage '{letter.stage}'; the topic that its record was read from"
+                " holds no such events"
             )
         if letter.is_edited or (letter.value is not None and not letter.is_event):
             return letter
@@ -132,7 +166,7 @@ class Replay:
         if found is None or (letter.is_event and found.value() is None):
             if letter.is_event:
                 raise RecordError(
-                    f"what failed is an event of a stage before '{letter.stage}', and the record that it was made of is gone"
+                    f"the record {source}@{letter.source_offset} that its event was made of is gone"
                 )
             if letter.raw(OMITTED) is not None:
                 raise RecordError(

@@ -1,20 +1,20 @@
 """The way back to the stage in which a record failed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import re2
 
 from headrace.runtime.contracts.action import InlineAction
 from headrace.runtime.contracts.broker import Headers, TopicPartition
-from headrace.runtime.deadletters.letter import Letter
+from headrace.runtime.deadletters.letter import EDITED, Letter
 from headrace.runtime.errors import RecordError
 from headrace.runtime.flow.suggestion import did_you_mean
 from headrace.runtime.graph import Graph, Node
-from headrace.runtime.plan import Plan, PlannedSource
+from headrace.runtime.plan import Plan, PlannedSource, SubTopology
+from headrace.runtime.task.records import REPLAY
+from headrace.runtime.task.stage_event import VALUE
 
-REPLAY = "headrace-replay"
-"""The stage for which a record was written again."""
 REPLAYED_RUN = "headrace-replayed-run"
 """The run that failed, where the record starts another one."""
 
@@ -32,6 +32,40 @@ class Way:
     repeats: tuple[str, ...]
     is_own_topic: bool
     """Whether nobody but the flow reads the topic."""
+    partitions: int = 0
+    """Where the topic is made when it is needed, how many partitions it must have; else 0."""
+
+
+def way_to_stage(plan: Plan, letter: Letter, existing: Mapping[str, int]) -> Way | None:
+    """How the event of a letter goes back to its stage, and to no other; None where the letter does not hold what that takes.
+
+    The event goes to the partition whose task has the state of its key. `existing` are the partitions of each topic there is.
+    """
+    node, source = plan.graph.by_name.get(letter.stage), letter.source
+    if not letter.enters or node is None or source is None:
+        return None
+    if node.is_trigger or node.name in plan.link_topics:
+        return None  # the document has changed
+    sub = plan.sub_topology_of(node.name)
+    count = _tasks(plan, sub, existing)
+    partition = source.partition if plan.is_stateful else source.partition % max(count, 1)
+    if partition >= count:
+        return None
+    told = [pair for pair in letter.headers if pair[0] not in (VALUE, EDITED, REPLAY, REPLAYED_RUN)]
+    headers = [*told, (REPLAY, node.name.encode())]
+    to = TopicPartition(plan.replay_topic(sub), partition)
+    return Way(to, headers, (), is_own_topic=True, partitions=count)
+
+
+def _tasks(plan: Plan, sub: SubTopology, existing: Mapping[str, int]) -> int:
+    """How many partitions the replay topic of a sub-topology has; 0 where nobody would read it."""
+    home = plan.home_topic(sub)
+    if home is not None:
+        return existing.get(home, 0)
+    if not plan.is_stateful:
+        return 0
+    found = [n for topic, n in existing.items() if any(_reads(s, topic) for s in sub.sources)]
+    return max(found, default=0)
 
 
 def way_of(plan: Plan, letter: Letter) -> Way:

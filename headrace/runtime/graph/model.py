@@ -99,6 +99,17 @@ class Graph:
             found[node.name] = frozenset(mentioned).union(*(found[name] for name in node.targets))
         return found
 
+    def crossing(self, name: str) -> tuple[str, ...]:
+        """What a stage, or one behind it, mentions of stages before it: a record that enters the flow there must bring it."""
+        before = self.ancestors[name]
+        return tuple(
+            sorted(
+                one
+                for one in self.wanted[name]
+                if one == "trigger.event" or one.partition(".")[2] in before
+            )
+        )
+
     def fused(self, start: str) -> list[Node]:
         """The stages that records reach from `start` without crossing a topic, `start` first."""
         found, todo = {start: self.by_name[start]}, [start]

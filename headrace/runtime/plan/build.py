@@ -16,6 +16,7 @@ from headrace.runtime.plan.model import (
     PlannedTopic,
     SubTopology,
     Via,
+    letters_topic,
 )
 
 DEFAULT_PREFIX = "headrace"
@@ -30,7 +31,7 @@ def build_plan(graph: Graph, prefix: str = DEFAULT_PREFIX) -> Plan:
         if graph.has_topic(node.name)
     }
     needs_dead_letters = any(node.on_error == "dead_letter" for node in graph.nodes)
-    dead_letter_topic = f"{prefix}.{flow.slug}.dead-letters" if needs_dead_letters else None
+    dead_letter_topic = letters_topic(prefix, flow) if needs_dead_letters else None
     subs = _sub_topologies(graph, link_topics)
     stores = _stores(graph, subs, prefix)
     return Plan(
@@ -41,19 +42,10 @@ def build_plan(graph: Graph, prefix: str = DEFAULT_PREFIX) -> Plan:
         topics=(*_topics(graph, link_topics, dead_letter_topic), *_changelogs(stores)),
         stores=stores,
         link_topics=link_topics,
-        crossing={
-            name: tuple(sorted(_crossing(graph, graph.by_name[name]))) for name in link_topics
-        },
+        crossing={name: graph.crossing(name) for name in link_topics},
         dead_letter_topic=dead_letter_topic,
         warnings=tuple(_warnings(graph, dead_letter_topic)),
     )
-
-
-def _crossing(graph: Graph, node: Node) -> set[str]:
-    """What this linked stage, or a later one, mentions of stages before it."""
-    before = graph.ancestors[node.name]
-    wanted = graph.wanted[node.name]
-    return {name for name in wanted if name == "trigger.event" or name.partition(".")[2] in before}
 
 
 def _sub_topologies(graph: Graph, link_topics: dict[str, str]) -> tuple[SubTopology, ...]:

@@ -5,10 +5,16 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
+from headrace.runtime.flow.model import Flow, slug
 from headrace.runtime.graph import Graph
 
 Role = Literal["source", "table", "link", "repartition", "changelog", "sink", "late", "dead_letter"]
 Via = Literal["trigger", "link", "repartition", "table"]
+
+
+def letters_topic(prefix: str, flow: Flow) -> str:
+    """Where the dead letters of a flow are, if it has or had a stage that writes any."""
+    return f"{prefix}.{flow.slug}.dead-letters"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +130,18 @@ class Plan:
         }
         before = senders.union(*(self.graph.ancestors[name] for name in senders))
         return frozenset(before.intersection(sub.stages))
+
+    def sub_topology_of(self, stage: str) -> SubTopology:
+        """Where a stage of the flow runs."""
+        return next(sub for sub in self.sub_topologies if stage in sub.stages)
+
+    def replay_topic(self, sub: SubTopology) -> str:
+        """The topic of events that enter at the stage which their header names; there is none before somebody needs it."""
+        return f"{self.prefix}.{self.graph.flow.slug}.{slug(sub.name)}.replay"
+
+    def home_topic(self, sub: SubTopology) -> str | None:
+        """A topic that the sub-topology reads: who reads a partition of it also reads that of the replay topic."""
+        return next((topic for source in sub.sources for topic in source.topics), None)
 
     @cached_property
     def is_stateful(self) -> bool:

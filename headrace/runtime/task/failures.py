@@ -20,6 +20,8 @@ from headrace.runtime.errors import (
     TransactionError,
 )
 from headrace.runtime.limit import Limit
+from headrace.runtime.plan import Plan
+from headrace.runtime.plan.model import letters_topic
 from headrace.runtime.task.dead_letter_limit import DeadLetterLimit
 from headrace.runtime.task.emission import Emission
 from headrace.runtime.task.failure import Failure, explained, generated_frame
@@ -27,19 +29,19 @@ from headrace.runtime.task.log_limit import LogLimit
 from headrace.runtime.task.records import (
     BYTES,
     CROSSING,
+    REPLAY,
     RUN,
     SENDER,
+    SOURCE_TOPIC,
     TRIGGER,
     decode_key,
     header,
     plain_headers,
     run_of,
 )
+from headrace.runtime.task.stage_event import VALUE, stage_event
 
 logger = logging.getLogger(__name__)
-
-VALUE = "headrace-value"
-"""`event` where the value of a dead letter is the event that came to the stage, for want of a record that holds it."""
 
 NOT_THE_RECORD = (RestartError, FencedError, TransactionError, RetriableError, StoreCorruptError)
 
@@ -191,27 +193,34 @@ class Failures:
             f" the record is in '{topic}'",
         )
         told, timestamp = self._dead_letter_headers(failure), max(message.timestamp()[1], 0)
+        attempts: list[tuple[bytes | None, bytes | None, int, Headers]] = []
+        came = stage_event(failure.place, frame.f_locals, message)
+        if came is not None:
+            entering: Headers = [*came.headers, *told, (VALUE, b"event")]
+            attempts.append((came.value, came.key, max(came.timestamp_ms, 0), entering))
         theirs, value = plain_headers(message) or [], message.value()
+        carried = self._carried(message)
         if isinstance(message, Emission):
             # What a keyed stage sends on is in no topic: without its event, nobody could tell what has failed.
             value = _value_of(frame.f_locals.get(failure.place.event))
-            told.append((VALUE, b"event"))
+            carried.append((VALUE, b"shown"))
+        elif header(message, SOURCE_TOPIC) is not None:
+            value = (
+                None  # the record of an earlier letter, which the told source is the source of, too
+            )
         omitted: Headers = [("headrace-value-omitted", str(len(value or b"")).encode())]
+        if value is not None or message.value() is None:
+            attempts.append((value, message.key(), timestamp, theirs + told + carried))
         # The later ones are for records larger than this producer may write: they stay where they are, and it tells where.
-        attempts: tuple[tuple[bytes | None, bytes | None, Headers], ...] = (
-            (value, message.key(), theirs + told + self._carried(message)),
-            (None, message.key(), theirs + told + omitted + self._carried(message)),
-            (None, None, told + omitted),
-        )
-        for value, key, headers in attempts[:-1]:
+        attempts.append((None, message.key(), timestamp, theirs + told + omitted + carried))
+        for value, key, timestamp_ms, headers in attempts:
             try:
-                self._produce(topic, value, key=key, timestamp=timestamp, headers=headers)
+                self._produce(topic, value, key=key, timestamp=timestamp_ms, headers=headers)
             except Exception as error:
                 self._raise_unless_record(error)
             else:
                 return
-        value, key, headers = attempts[-1]
-        self._produce(topic, value, key=key, timestamp=timestamp, headers=headers)
+        self._produce(topic, None, key=None, timestamp=timestamp, headers=told + omitted)
 
     def _dead_letter_headers(self, failure: Failure) -> Headers:
         message, node = failure.message, failure.place.node
@@ -223,13 +232,35 @@ class Failures:
             "headrace-error-type": failure.kind,
             "headrace-error": failure.detail,
             "headrace-failed-at": str(self._clock.now_ms()),
-            "headrace-source-topic": message.topic(),
+        }
+        source = {
+            SOURCE_TOPIC: message.topic(),
             "headrace-source-partition": str(message.partition()),
             "headrace-source-offset": str(message.offset()),
             "headrace-source-timestamp": str(message.timestamp()[1]),
         }
         own: Headers = [(n, v.encode(errors="backslashreplace")) for n, v in told.items()]
+        for (
+            name,
+            text,
+        ) in source.items():  # what is sent back to a stage tells where it once came from
+            own.append((name, header(message, name) or text.encode()))
         return [*own, (RUN, header(message, RUN) or run_of(message).encode())]
+
+    def sent_back(self, message: Message, plan: Plan, stage: str) -> None:
+        """An event was sent back to a stage that this worker's document does not have there: it is a dead letter again."""
+        text = f"the flow that runs has no stage '{stage}' where events are sent back to it"
+        logger.warning("flow '%s': %s; the event is a dead letter again", plan.name, text)
+        told: Headers = [("headrace-error-type", b"RecordError"), ("headrace-error", text.encode())]
+        names = {name for name, _ in told}
+        kept = [pair for pair in message.headers() or () if pair[0] not in {*names, REPLAY}]
+        self._produce(
+            letters_topic(plan.prefix, plan.graph.flow),
+            message.value(),
+            key=message.key(),
+            timestamp=max(message.timestamp()[1], 0),
+            headers=[*kept, *told, (VALUE, b"event")],
+        )
 
     def _carried(self, message: Message) -> Headers:
         """What a record of a link topic needs besides to be processed again."""

@@ -8,7 +8,7 @@ import orjson
 import re2
 
 from headrace.runtime.clock import Clock
-from headrace.runtime.codegen import Entry, Module, entries_of, write_module
+from headrace.runtime.codegen import Entry, Module, entries_of, replay_entry, write_module
 from headrace.runtime.contracts.action import SELF
 from headrace.runtime.contracts.broker import Broker, Message, Producer, TopicPartition
 from headrace.runtime.environment import Values
@@ -95,6 +95,7 @@ class Program:
         self._formats = formats or Formats(clock=clock)
         self._timed: dict[tuple[str, int], list[Entry]] = {}
         self._entries: list[Entry] = []
+        self._replay_entries: dict[tuple[str, str], Entry] = {}
         for plan in plans:
             self._add_entries(plan)
         self._patterns = {
@@ -161,6 +162,19 @@ class Program:
                 _, module = self._timed_module(entry)
                 function = task.bound[module.file_name][module.function]
                 task.runs.setdefault(partition, []).append(function)
+
+    def replaying(self, plan: Plan, stage: str, task: Task | None) -> Callable[..., None]:
+        """The function for events that are sent back to a stage; of a task where the flow keeps state."""
+        entry = self._replay_entries.get((plan.name, stage))
+        if entry is None:
+            entry = self._replay_entries[plan.name, stage] = replay_entry(plan, stage)
+        if task is None:
+            return self._bind([entry])
+        bind, module = self._timed_module(entry)
+        if module.file_name not in task.bound:
+            task.bound[module.file_name] = bind(task)
+        function: Callable[..., None] = task.bound[module.file_name][module.function]
+        return function
 
     def enter(self, task: Task) -> None:
         """Note whose records are processed next, so that failures find the handlers bound to it."""

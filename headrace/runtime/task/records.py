@@ -15,6 +15,10 @@ CROSSING = "headrace-crossing"
 TRIGGER = "headrace-trigger"
 SENDER = "headrace-sender"
 BYTES = "headrace-bytes"
+REPLAY = "headrace-replay"
+"""The stage that a dead letter is sent back to."""
+SOURCE_TOPIC = "headrace-source-topic"
+"""The topic that the record of a dead letter was read from."""
 TIMESTAMP_MS_MAX = 253_402_300_799_999  # the end of the year 9999
 
 

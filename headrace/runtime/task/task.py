@@ -150,6 +150,17 @@ class Task:
             run(messages, input_)
         self.settle()
 
+    def replay(self, run: Run, message: Message) -> None:
+        """Process an event that somebody has sent back to a stage; it does not let event time go on."""
+        cause = self.cause
+        cause.topic, cause.partition, cause.offset = (
+            message.topic(),
+            self.partition,
+            message.offset(),
+        )
+        run([message], Input(self))
+        self.settle()
+
     def settle(self) -> None:
         """Fire what was due as soon as it was set."""
         watermark = self.watermark

@@ -241,6 +241,7 @@ class Member:
             session.producer.poll(0)
             self.statistics.records_read += len(messages)
             self.statistics.last_record_s = self._clock.monotonic_s()
+        replayed = self._replay()
         if session.tasks is not None and session.tasks.has_work():
             self._work(session.tasks)
         if (
@@ -250,7 +251,20 @@ class Member:
             self.commit()
         if self._dirty_since_s is None and session.tasks is not None:
             session.tasks.commit.flush_entries()
-        return len(messages)
+        return len(messages) + replayed
+
+    def _replay(self) -> int:
+        """Process what somebody has sent back to a stage; returns how many events."""
+        session = self._session
+        found = session.replays.read(self.statistics.assignment)
+        if found:
+            session.begin()
+            if self._dirty_since_s is None:
+                self._dirty_since_s = self._clock.monotonic_s()
+            session.replays.run(found)
+            self.statistics.records_read += len(found)
+            self.statistics.last_record_s = self._clock.monotonic_s()
+        return len(found)
 
     def _before_reading(self, tasks: Tasks, timeout_s: float) -> float:
         """Start tasks whose state has arrived; how long reading may wait for records."""
@@ -307,9 +321,11 @@ class Member:
         if (is_touched or is_proof) and not positions:
             # Sent all the same: they are what tells the group's coordinator that this member is alive and owns its tasks.
             positions = dict(self._committed)
-        if positions or is_touched:
+        replayed = self._session.replays.uncommitted
+        if positions or is_touched or replayed:
             self._session.begin()
-            self._session.commit.run(positions)
+            self._session.commit.run({**positions, **replayed})
+            self._session.replays.committed()
             self._committed.update(positions)
             self._starts.uncommitted.difference_update(positions)
             self._session.ended()
@@ -385,6 +401,7 @@ class Member:
             self._committed.pop(partition, None)
             self._starts.uncommitted.discard(partition)
         self._note_assignment(self.statistics.assignment.difference(partitions))
+        self._session.replays.forget(self.statistics.assignment)
 
     def _note_assignment(self, partitions: frozenset[TopicPartition]) -> None:
         self.statistics.assignment = partitions

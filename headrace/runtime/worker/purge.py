@@ -1,4 +1,4 @@
-"""Deletes records of link topics that were read and committed: they are of no use to anybody."""
+"""Deletes records of topics between stages that were read and committed: they are of no use to anybody."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -24,15 +24,14 @@ class LinkPurge:
         self._admin = admin
         self._clock = clock
         self._topics = {topic for plan in plans for topic in plan.link_topics.values()}
+        self._topics |= {plan.replay_topic(sub) for plan in plans for sub in plan.sub_topologies}
         self._next_s = clock.monotonic_s() + PURGE_EVERY_S
         self._positions: dict[TopicPartition, int] = {}
-        self._pool = ThreadPoolExecutor(1, "headrace-purge") if self._topics else None
+        self._pool = ThreadPoolExecutor(1, "headrace-purge")
         self._running: Future[None] | None = None
 
     def committed(self, positions: Mapping[TopicPartition, int]) -> None:
         """Note committed positions, and purge when it is time. Returns at once."""
-        if self._pool is None:
-            return
         self._positions.update({p: o for p, o in positions.items() if p.topic in self._topics})
         now_s = self._clock.monotonic_s()
         if (
@@ -55,5 +54,4 @@ class LinkPurge:
 
     def close(self) -> None:
         """Wait for a purge under way."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
+        self._pool.shutdown(wait=True, cancel_futures=True)

@@ -30,6 +30,7 @@ from headrace.runtime.worker.global_tables import GlobalTables
 from headrace.runtime.worker.member_store import MemberStore
 from headrace.runtime.worker.output_topics import OutputTopics, limited_produce
 from headrace.runtime.worker.purge import LinkPurge
+from headrace.runtime.worker.replays import Replays
 from headrace.runtime.worker.task_calls import TaskCalls
 from headrace.runtime.worker.tasks import Tasks
 from headrace.runtime.worker.topics import TopicsInUse
@@ -128,6 +129,15 @@ class Session:
             )
             if any(plan.is_stateful for plan in plans)
             else None
+        )
+        self.replays = Replays(
+            plans,
+            program=self.program,
+            tasks=self.tasks,
+            admin=admin,
+            clock=clock,
+            committed=self.consumer.committed,
+            new_reader=lambda: broker.reader(f"{group}.{name}.replay", settings.client),
         )
         self._purge = LinkPurge(admin, plans, clock)
         self.commit = Commit(
@@ -230,6 +240,7 @@ class Session:
         if self.is_begun and self._is_transactional:
             self.producer.abort_transaction(timeout_s)
         self.is_begun = False
+        self.replays.abort()
         if self.tasks is not None:
             self.tasks.abort()
 
@@ -241,6 +252,7 @@ class Session:
     def close(self) -> None:
         """Leave the group and close the clients."""
         self.consumer.close()
+        self.replays.close()
         self._close_tasks()
         self.producer.close()
         self._purge.close()
@@ -255,6 +267,7 @@ class Session:
         steps: list[tuple[str, Callable[[], Any]]] = [
             ("aborting", lambda: self.abort(5.0)),
             ("leaving the group", self.consumer.close),
+            ("ending the reading of replays", self.replays.close),
             ("ending the restoring", self._close_tasks),
             ("closing the producer", self.producer.close),
             ("ending the purge", self._purge.close),

@@ -90,7 +90,7 @@ class Tasks:
             clock=clock,
             markers=self._markers,
             migrations=self._migrations,
-            ready=self._ready,
+            ready=self.ready,
             proof_s=proof_s,
             calls=calls,
         )
@@ -367,7 +367,7 @@ class Tasks:
     def _align(self) -> None:
         """Find the inputs that share a task, and begin to hold them in order."""
         self._alignments = {}
-        for task in self._ready():
+        for task in self.ready():
             if len(task.inputs) < 2:
                 continue
             joined = list(task.inputs)
@@ -395,9 +395,9 @@ class Tasks:
 
     def drain(self) -> None:
         """Make the calls that records wait for; pause the inputs of tasks in which too many wait to be tried again."""
-        for task in self.calls.drain(self._ready()):
+        for task in self.calls.drain(self.ready()):
             self.commit.touch(task)
-        pause, resume = self.calls.full(self._ready())
+        pause, resume = self.calls.full(self.ready())
         if pause:
             self._consumer.pause(pause)
         if resume:
@@ -423,7 +423,7 @@ class Tasks:
 
     def next_due_ms(self) -> int:
         """When something must be done on the wall clock; `NEVER` when nothing."""
-        return min((task.wall_due() for task in self._ready()), default=NEVER)
+        return min((task.wall_due() for task in self.ready()), default=NEVER)
 
     def has_work(self) -> bool:
         """Whether something is due now."""
@@ -431,7 +431,7 @@ class Tasks:
         self._note_idle(now_ms)
         return self._migrations.is_active or any(
             task.wall_due() <= now_ms or task.has_work or self._is_idle_due(task, now_ms)
-            for task in self._ready()
+            for task in self.ready()
         )
 
     def work(self) -> None:
@@ -439,7 +439,7 @@ class Tasks:
         self._migrations.work()
         now_ms = self._clock.now_ms()
         budget = WORK_MAX
-        for task in self._ready():
+        for task in self.ready():
             is_due = task.wall_due() <= now_ms or self._is_idle_due(task, now_ms)
             if not is_due and not task.has_work:
                 continue
@@ -458,7 +458,7 @@ class Tasks:
         A topic of headrace's own is quiet only once all that write to it say so: they may be at work on its next records.
         """
         caught_up = self._consumer.caught_up()
-        for task in self._ready():
+        for task in self.ready():
             task.is_quiet = all(
                 partition in caught_up
                 and (input_.is_idle or not self._markers.is_marked(partition.topic))
@@ -472,7 +472,8 @@ class Tasks:
                     input_.is_idle = True
                     task.has_news = True
 
-    def _ready(self) -> Iterable[Task]:
+    def ready(self) -> Iterable[Task]:
+        """The tasks that run."""
         return [task for task in self._tasks.values() if task.is_ready]
 
     def _write_marker(self, topic: str, partition: int, key: bytes) -> None:

@@ -171,11 +171,11 @@ def test_what_would_be_done_again_is_refused_unless_asked_for(
     one = id_of(call, "priced", "fused")
     count = len(values(failed, "totals"))
 
-    refused = call("dlq", "replay", "fused", one)
+    refused = call("dlq", "replay", "fused", one, "--from-source")
 
     assert refused.exit_code == 1
     assert "'noted' would work on the record again" in refused.output
-    assert call("dlq", "replay", "fused", one, "--repeat").exit_code == 0
+    assert call("dlq", "replay", "fused", one, "--from-source", "--repeat").exit_code == 0
     run("fused")
     assert len(values(failed, "totals")) == count + 1
 

@@ -147,7 +147,7 @@ def test_an_event_of_a_keyed_stage_is_in_its_letter() -> None:
 def test_state_is_not_changed_twice() -> None:
     run = behind_a_window()
 
-    (reason,) = replay(run)
+    (reason,) = replay(run, from_source=True)
 
     assert "'first' would work on the record again" in reason
 
@@ -195,7 +195,7 @@ def test_a_replayed_record_has_its_key_its_headers_and_its_time() -> None:
     run = running(f"{HEAD}- {{name: first, {BAD}, out: sink}}\n{SINK}")
     run.run({"b": 1}, key="k", headers=[("mine", b"1")], timestamp=NOW_MS - 5_000)
 
-    assert replay(run) == []
+    assert replay(run, from_source=True) == []
 
     again = run.read("in")[-1]
     assert (again.key, again.value, again.timestamp) == (b"k", b'{"b":1}', NOW_MS - 5_000)
@@ -211,10 +211,10 @@ def test_a_record_that_its_topic_would_delete_is_given_the_time_of_now() -> None
     run.run({"b": 1}, timestamp=NOW_MS)
     run.clock.advance(30 * 86_400)
 
-    (reason,) = replay(run)
+    (reason,) = replay(run, from_source=True)
 
     assert "--now gives it the time of now" in reason
-    assert replay(run, is_now=True) == []
+    assert replay(run, from_source=True, is_now=True) == []
     assert run.read("in")[-1].timestamp > NOW_MS
 
 
@@ -240,9 +240,9 @@ def test_who_chose_letters_before_another_replayed_them_writes_nothing() -> None
     run.run({"b": 1})
     with box_of(run) as box:
         letters = [one for one, _ in box.letters(Choice())]
-        assert replay(run) == []
+        assert replay(run, from_source=True) == []
 
-        refusals = list(Replay(box, run.plans[0]).send(letters))
+        refusals = list(Replay(box, run.plans[0], from_source=True).send(letters))
 
     assert refusals == []
     assert len(run.read("in")) == 2

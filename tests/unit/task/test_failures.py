@@ -90,6 +90,8 @@ def test_a_dead_letter_tells_everything() -> None:
         "headrace-source-offset": b"0",
         "headrace-source-timestamp": str(NOW_MS - 1).encode(),
         "headrace-run": b"in-0-0",
+        "headrace-trigger": b"in",
+        "headrace-value": b"event",
     }
 
 
