@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from headrace.connectors.kafka import KafkaBroker
+from headrace.runtime.cli.lag import lags
 from headrace.runtime.contracts.broker import ProducerSettings
 
 pytestmark = pytest.mark.kafka
@@ -204,3 +205,24 @@ def test_an_error_of_one_process_is_that_of_all(
 
     assert process.returncode == 6
     assert json.loads(output.splitlines()[-1])["error"]["type"] == "FlowStoppedError"
+
+
+def test_what_transactions_leave_behind_is_no_lag(
+    start: Start, names: tuple[str, str], kafka_brokers: str, tmp_path: Path
+) -> None:
+    source, sink = names
+    (tmp_path / "second.yaml").write_text(
+        f"name: {sink}\nstages:\n- {{name: in, action: kafka, config: {{topics: {sink}}}, out: all}}\n"
+        "- {name: all, action: noop}\n"
+    )
+    send(kafka_brokers, source, range(120, 140))
+    for flow in ("flow.yaml", "second.yaml"):
+        assert start("run", flow, "--until-idle", "3s").wait(60) == 0
+
+    found = start("topics", "second.yaml", "--json")
+
+    (group,) = json.loads(found.communicate(timeout=60)[0])["groups"]
+    assert (group["lag"], group["partitions"] != []) == (0, True)
+    with_offsets = KafkaBroker(kafka_brokers).admin()
+    assert sum(sum(one.values()) for one in lags(with_offsets, [f"headrace.{sink}"]).values()) > 0
+    with_offsets.close()

@@ -17,7 +17,7 @@ from headrace.runtime.cli.options import (
 
 if TYPE_CHECKING:
     from headrace.runtime.cli.checks.finding import Finding, Status
-    from headrace.runtime.contracts.broker import Admin
+    from headrace.runtime.contracts.broker import Admin, Broker
     from headrace.runtime.settings import WorkerSettings
 
 STYLES: "dict[Status, str]" = {"ok": "green", "warn": "yellow", "fail": "bold red"}
@@ -94,7 +94,8 @@ def _cluster(paths: Sequence[str], settings: "WorkerSettings") -> "Iterator[Find
     from headrace.runtime import brokers
     from headrace.runtime.cli.checks.finding import ok
 
-    admin = brokers.connect(settings.engine, settings.brokers, settings.client).admin()
+    broker = brokers.connect(settings.engine, settings.brokers, settings.client)
+    admin = broker.admin()
     try:
         cluster = admin.cluster()
         nodes = ", ".join(cluster.nodes)
@@ -102,13 +103,17 @@ def _cluster(paths: Sequence[str], settings: "WorkerSettings") -> "Iterator[Find
             "cluster", f"{cluster.cluster_id} answers, with {len(cluster.nodes)} nodes: {nodes}"
         )
         if paths:
-            yield from _flows(paths, admin, settings, len(cluster.nodes))
+            yield from _flows(paths, broker, admin, settings, len(cluster.nodes))
     finally:
         admin.close()
 
 
 def _flows(
-    paths: Sequence[str], admin: "Admin", settings: "WorkerSettings", nodes: int
+    paths: Sequence[str],
+    broker: "Broker",
+    admin: "Admin",
+    settings: "WorkerSettings",
+    nodes: int,
 ) -> "Iterator[Finding]":
     from headrace.runtime.cli.checks.finding import fail, ok
     from headrace.runtime.cli.checks.flow_topics import check_flow
@@ -124,5 +129,5 @@ def _flows(
         return
     yield ok("flows", ", ".join(plan.name for plan in plans))
     for plan in plans:
-        yield from check_flow(plan, admin, settings, nodes)
+        yield from check_flow(plan, broker, admin, settings, nodes)
         yield from check_workers(plan, admin, settings)

@@ -172,7 +172,7 @@ def _run(
             stop_timeout_s=settings.stop_timeout.total_seconds(),
             said=output.said,
         )
-    watch = LagWatch(broker, sorted({plan.group for plan in plans}))
+    watch = LagWatch(broker, sorted({plan.group for plan in plans}), settings.client)
     if output.shows_lag and not is_supervised:
         watch.start()
     run = Run(job, output.progress(plans), lags=lambda: watch.lags, note=output.note)

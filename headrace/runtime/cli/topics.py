@@ -16,6 +16,7 @@ from headrace.runtime.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from headrace.runtime.cli.lag import LagLook
     from headrace.runtime.contracts.broker import Admin, TopicDescription, TopicPartition
     from headrace.runtime.plan import Plan
 
@@ -63,13 +64,16 @@ def topics(
     `records` counts offsets from the beginning to the end, so what compaction or a transaction left behind counts as well.
     """
     from headrace.runtime import brokers as connecting
+    from headrace.runtime.cli.lag import LagLook
 
     settings = settings_of(assignments, config, brokers=brokers, prefix=prefix)
     plans = _plans(paths, settings.prefix)
-    admin = connecting.connect(settings.engine, settings.brokers, settings.client).admin()
+    broker = connecting.connect(settings.engine, settings.brokers, settings.client)
+    admin = broker.admin()
     try:
         listed = _listed(admin, plans)
-        groups = _groups(admin, plans)
+        with LagLook(broker, admin, settings.client) as look:
+            groups = _groups(look, plans)
     finally:
         admin.close()
     if as_json:
@@ -114,13 +118,11 @@ def records_of(admin: "Admin", described: "Iterable[TopicDescription]") -> dict[
     return found
 
 
-def _groups(admin: "Admin", plans: "Sequence[Plan]") -> list[GroupLag]:
-    from headrace.runtime.cli.lag import lags
-
+def _groups(look: "LagLook", plans: "Sequence[Plan]") -> list[GroupLag]:
     flows: dict[str, list[str]] = {}
     for plan in plans:
         flows.setdefault(plan.group, []).append(plan.name)
-    found = lags(admin, flows)
+    found = look.lags(flows)
     return [GroupLag(group, tuple(names), found[group]) for group, names in flows.items()]
 
 

@@ -273,3 +273,17 @@ def test_what_letters_hold_does_nothing_to_a_terminal(call: Call, failed: Memory
     texts = [call("dlq", "ls", "linked").stdout, call("dlq", "show", "linked", letter["id"]).stdout]
 
     assert all("\x1b" not in text and "\\x1b[2J" in text for text in texts)
+
+
+def test_doctor_counts_the_letters_that_are_not_dealt_with(
+    call: Call, failed: MemoryBroker
+) -> None:
+    def told() -> str:
+        checks = json.loads(call("doctor", "linked.yaml", "--json").stdout)["checks"]
+        return str(next(one["text"] for one in checks if one["name"] == "linked: dead letters"))
+
+    before = told()
+    call("dlq", "purge", "linked", "--stage", "priced", "--yes")
+
+    assert before.startswith("2 wait in")
+    assert told().startswith("1 wait in")

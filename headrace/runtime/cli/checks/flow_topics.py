@@ -6,18 +6,25 @@ from collections.abc import Iterable, Iterator, Sequence
 from headrace.runtime.cli.against import topics_of_stages
 from headrace.runtime.cli.checks.finding import Finding, fail, ok, warn
 from headrace.runtime.cli.checks.state_topics import check_orphans, check_state_topics
-from headrace.runtime.cli.lag import lags
+from headrace.runtime.cli.lag import LagLook
 from headrace.runtime.cli.live_plan import ReadingAdmin, late_warnings, records_older_than
 from headrace.runtime.cli.planning import kept_for, pattern_matches
 from headrace.runtime.cli.topics import records_of
-from headrace.runtime.contracts.broker import Admin, TopicDescription
+from headrace.runtime.clock import SystemClock
+from headrace.runtime.contracts.broker import Admin, Broker, TopicDescription
+from headrace.runtime.deadletters import Choice, LetterBox
 from headrace.runtime.errors import SettingsError
 from headrace.runtime.plan import Plan
 from headrace.runtime.settings import WorkerSettings
 from headrace.runtime.worker.topics import TopicsInUse, ensure_topics, expiries
 
+LETTERS_COUNTED = 10_000
+"""Of more letters than that it is not looked which of them are dealt with."""
 
-def check_flow(plan: Plan, admin: Admin, settings: WorkerSettings, nodes: int) -> Iterator[Finding]:
+
+def check_flow(
+    plan: Plan, broker: Broker, admin: Admin, settings: WorkerSettings, nodes: int
+) -> Iterator[Finding]:
     """Everything about the topics of one flow. `nodes` is the number of brokers in the cluster.
 
     Raises:
@@ -39,8 +46,9 @@ def check_flow(plan: Plan, admin: Admin, settings: WorkerSettings, nodes: int) -
     yield from _late(plan, topics, admin)
     yield from check_state_topics(plan, topics.described)
     yield from check_orphans(plan, topics_of_stages(plan, [plan], admin.topics(), admin))
-    yield from _dead_letters(plan, topics, admin)
-    yield from _progress(plan, admin)
+    yield from _dead_letters(plan, topics, broker, admin, settings)
+    with LagLook(broker, admin, settings.client) as look:
+        yield _progress(plan, look)
 
 
 def _named(plan: Plan, role: str, topics: TopicsInUse) -> list[TopicDescription]:
@@ -136,20 +144,27 @@ def _late(plan: Plan, topics: TopicsInUse, admin: Admin) -> Iterator[Finding]:
         yield warn(f"{plan.name}: late records", warning, "set retention.ms=-1 on that topic")
 
 
-def _dead_letters(plan: Plan, topics: TopicsInUse, admin: Admin) -> Iterator[Finding]:
+def _dead_letters(
+    plan: Plan, topics: TopicsInUse, broker: Broker, admin: Admin, settings: WorkerSettings
+) -> Iterator[Finding]:
     found = records_of(admin, _named(plan, "dead_letter", topics))
     for name, count in found.items():
+        about = f"{count:,} at most"
+        if 0 < count <= LETTERS_COUNTED:
+            with LetterBox(broker, settings.client, name, SystemClock()) as box:
+                count = sum(1 for _ in box.letters(Choice()))
+            about = f"{count:,}"
         if count:
             yield warn(
                 f"{plan.name}: dead letters",
-                f"up to {count:,} wait in '{name}'",
-                f"`headrace dlq ls {shlex.quote(plan.name)}` tells why, and which of them are not dealt with",
+                f"{about} wait in '{name}'",
+                f"`headrace dlq ls {shlex.quote(plan.name)}` tells why",
             )
         else:
             yield ok(f"{plan.name}: dead letters", "none")
 
 
-def _progress(plan: Plan, admin: Admin) -> Iterator[Finding]:
-    found = lags(admin, [plan.group])[plan.group]
+def _progress(plan: Plan, look: LagLook) -> Finding:
+    found = look.lags([plan.group])[plan.group]
     behind = f"{sum(found.values()):,} records behind" if found else "has not started"
-    yield ok(f"{plan.name}: group", f"'{plan.group}' {behind}")
+    return ok(f"{plan.name}: group", f"'{plan.group}' {behind}")
