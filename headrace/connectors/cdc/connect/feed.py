@@ -127,7 +127,8 @@ class Watch:
                 wait_s = self.watch_s if is_registered else min(self.watch_s, RESTART_PAUSE_S)
             except (RetriableError, NotThereError) as error:
                 self._report("retrying", str(error))
-                wait_s, pause_s = pause_s, min(pause_s * 2, RESTART_PAUSE_MAX_S)
+                # A look costs nothing, and until then nobody is told that it is well again.
+                wait_s, pause_s = pause_s, min(pause_s * 2, max(2 * self.watch_s, RESTART_PAUSE_S))
             place.stopped.wait(wait_s)
 
     def _look(self) -> bool:
