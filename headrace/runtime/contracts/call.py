@@ -99,15 +99,8 @@ class Caller(ABC):
         """The transaction of every call so far was committed."""
 
 
-class BatchAction(Action, ABC):
-    """An action that works on batches and may wait.
-
-    `batch_size` and `concurrency` bound one call of `process`, and how many of them are under way at once. Records of one key are
-    never in two calls at once. A batch holds each key once, unless `keeps_order` says that `process` carries equal keys out in
-    their order.
-    """
-
-    keeps_order: ClassVar[bool] = False
+class Outside:
+    """What is called outside: `batch_size` bounds one call, and `concurrency` how many are under way."""
 
     @property
     def batch_size(self) -> int:
@@ -128,6 +121,16 @@ class BatchAction(Action, ABC):
     def target(self, arguments: Mapping[str, Any]) -> str:  # noqa: ARG002 # for those that have several
         """What a call goes to, such as a host; a circuit breaker opens per target."""
         return ""
+
+
+class BatchAction(Outside, Action, ABC):
+    """An action that works on batches and may wait.
+
+    Records of one key are never in two calls at once. A batch holds each key once, unless `keeps_order` says that `process`
+    carries equal keys out in their order.
+    """
+
+    keeps_order: ClassVar[bool] = False
 
     @abstractmethod
     def caller(self, opening: Opening) -> Caller:

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from headrace.runtime.contracts.action import ActionConfig
-from headrace.runtime.contracts.call import Opening
-from headrace.runtime.expression import Expression, Template
+from headrace.runtime.contracts.call import Opening, Outside
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +37,7 @@ class Finder(ABC):
         """Let go of everything. May be called again."""
 
 
-class Lookup(ABC):
+class Lookup(Outside, ABC):
     """A place to look. Made when a flow is checked; immutable; holds no connection."""
 
     Config: ClassVar[type[ActionConfig]]
@@ -60,28 +59,6 @@ class Lookup(ABC):
     def is_keyed(self) -> bool:
         """Whether `Question.key` is what is looked for. Otherwise the arguments say it all, and there is no key."""
         return True
-
-    @property
-    def batch_size(self) -> int:
-        """Questions that are asked together at most."""
-        return 100
-
-    @property
-    def concurrency(self) -> int:
-        """How often `find` may be under way at once."""
-        return 4
-
-    def arguments(self) -> Mapping[str, Expression | Template]:
-        """What a question needs of its record besides the key."""
-        return {}
-
-    def settings(self) -> Mapping[str, Template]:
-        """What connections need; may mention `env` and `secret` only."""
-        return {}
-
-    def target(self, arguments: Mapping[str, Any]) -> str:  # noqa: ARG002 # for those that have several
-        """What is asked, such as a host; a circuit breaker opens per target."""
-        return ""
 
     @abstractmethod
     def finder(self, opening: Opening) -> Finder:

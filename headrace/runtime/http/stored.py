@@ -23,7 +23,7 @@ from headrace.runtime.state.layout import (
     region_of,
     split_entry,
 )
-from headrace.runtime.task.keyed_stage import MEMORY
+from headrace.runtime.task.stored_stage import MEMORY
 
 BINS_MAX = 20_000
 """Bins that one look at a key takes in at most: twice as many as a window can have."""

@@ -13,21 +13,19 @@ from headrace.runtime.errors import RecordError
 from headrace.runtime.graph import Node
 from headrace.runtime.state.layout import (
     ENTRY,
-    Changes,
     end_of,
     entry_key,
     split_entry,
     split_timer,
 )
-from headrace.runtime.state.shapes import SHAPE
 from headrace.runtime.state.stage_state import StageState
 from headrace.runtime.state.timers import NEVER, Timers
 from headrace.runtime.task.calling import StageCalls
 from headrace.runtime.task.emission import Emission, message_of, run_as_json, with_time_and_key
-from headrace.runtime.task.keyed_stage import MEMORY
 from headrace.runtime.task.pending import Done, Later, Pending, Refused, Result
 from headrace.runtime.task.records import origin_run
-from headrace.runtime.task.stage import Functions, Records
+from headrace.runtime.task.stage import Functions
+from headrace.runtime.task.stored_stage import StoredStage
 
 if TYPE_CHECKING:
     from headrace.runtime.task.task import Task
@@ -40,7 +38,7 @@ KEYLESS = b"\0run "
 """What the place of a record without a key begins with."""
 
 
-class CallStage:
+class CallStage(StoredStage):
     """Collects records for one `BatchAction`, and sends on what came of their calls. Belongs to the member's thread.
 
     Records of one key stay in order: while one waits in the state, those behind it wait there, too.
@@ -61,15 +59,10 @@ class CallStage:
         drain: Callable[[], None],
     ) -> None:
         assert node.calling is not None
-        self.node = node
-        self.region = region
-        self.offset_ms = 0
-        self.reached_ms = -1
-        self.shape: Mapping[str, Any] = {}
+        super().__init__(task, node, region)
         self.calls = calls
         self.pending: list[Pending] = []
         self._policy = node.calling
-        self._task = task
         self._clock = clock
         self._drain = drain
         self._held_ms = NEVER
@@ -225,7 +218,7 @@ class CallStage:
             return
         kept = self.state.get(entry_key(place, names[0]))
         # Behind the watermark it would be late for what comes behind.
-        timestamp_ms = max(kept["timestamp"], self._task.watermark_of(self))
+        timestamp_ms = max(kept["timestamp"], self.watermark)
         call = Call(kept["event"], kept["arguments"], kept["key"], kept["timestamp"], kept["id"])
         message = message_of(kept["run"], kept["key"], timestamp_ms)
         one = Pending(message, call, place, kept["given"], kept["failures"], names[0])
@@ -249,35 +242,10 @@ class CallStage:
         while len(self.pending) < PENDING_MAX and (found := self._timers.pop(now_ms)) is not None:
             self._take_up(split_timer(found[0])[1])
 
-    has_work = False
-
-    def is_idle_due(self, quiet_ms: int) -> bool:  # noqa: ARG002 # idleness matters to folds only
-        return False
-
-    def work(self, budget: int) -> int:  # noqa: ARG002 # the member drains
-        return 0
-
     # ---- the commit
 
     def before_commit(self) -> None:
         """Nothing waits for the commit itself."""
-
-    def records(self, remembered: Mapping[str, Any]) -> Records:
-        memory = {**remembered, "watermark": self._task.watermark_of(self)}
-        self.state.note(MEMORY, memory)
-        self.state.note(SHAPE, self.shape)
-        return self.state.records()
-
-    def changes(self) -> Changes:
-        return self.state.changes()
-
-    waiting = 0
-
-    def flush(self, changes: Changes) -> list[tuple[bytes, bytes]]:  # noqa: ARG002 # every commit is written at once
-        return []
-
-    def committed(self) -> None:
-        self.state.committed()
 
     def abort(self) -> None:
         self.state.abort()
@@ -286,9 +254,6 @@ class CallStage:
         self._ids = {}
         self._held_ms = NEVER
         self._find_waiting()
-
-    def remembered(self) -> Mapping[str, Any]:
-        return self.state.get(MEMORY) or {}
 
     def counted_late(self) -> int:
         return 0

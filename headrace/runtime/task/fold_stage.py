@@ -16,8 +16,8 @@ from headrace.runtime.state.shapes import SHAPE
 from headrace.runtime.state.stage_state import StageState
 from headrace.runtime.state.timers import NEVER
 from headrace.runtime.task.emission import Emission
-from headrace.runtime.task.keyed_stage import MEMORY
 from headrace.runtime.task.stage import Functions, Records
+from headrace.runtime.task.stored_stage import MEMORY
 
 if TYPE_CHECKING:
     from headrace.runtime.task.task import Task

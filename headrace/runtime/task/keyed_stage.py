@@ -8,29 +8,28 @@ from headrace.runtime.contracts.action import KeyedAction, TimerKind
 from headrace.runtime.contracts.broker import Message
 from headrace.runtime.contracts.store import Store
 from headrace.runtime.graph import Node
-from headrace.runtime.state.layout import META, Changes, split_timer
-from headrace.runtime.state.shapes import SHAPE
+from headrace.runtime.state.layout import split_timer
 from headrace.runtime.state.stage_state import StageState
 from headrace.runtime.state.timers import NEVER, Timers
 from headrace.runtime.task.emission import Emission, message_of, with_time_and_key
 from headrace.runtime.task.keyed_context import Context
 from headrace.runtime.task.records import no_key
-from headrace.runtime.task.stage import Functions, Records
+from headrace.runtime.task.stage import Functions
+from headrace.runtime.task.stored_stage import StoredStage
 
 if TYPE_CHECKING:
     from headrace.runtime.task.task import Task
 
-MEMORY = META + b"time"
-"""Where a stage keeps what its task must know after a restart."""
 
-
-class KeyedStage:
+class KeyedStage(StoredStage):
     """Runs one `KeyedAction` for the keys of one task. Belongs to the member's thread.
 
     Args:
         lookup: the rows of the stage's global table.
         send: writes an event to the stage's own topic, by key, event and event time.
     """
+
+    sweeps = True
 
     def __init__(
         self,
@@ -44,15 +43,10 @@ class KeyedStage:
         send: Callable[[bytes, Any, int], None],
     ) -> None:
         assert isinstance(node.action, KeyedAction)
-        self.node = node
+        super().__init__(task, node, region)
         self.action = node.action
-        self.region = region
-        self.offset_ms = 0
-        self.reached_ms = -1
-        self.shape: Mapping[str, Any] = {}
         self.lookup = lookup
         self.send = send
-        self._task = task
         self._clock = clock
         table = node.action.table()
         self._takes_keyless = table is not None and table.is_global  # keeps no state by key
@@ -76,11 +70,6 @@ class KeyedStage:
         self._routes = {"": functions["forward"]}
         for i, name in enumerate(self.action.outputs()):
             self._routes[name] = functions[f"route_{i}"]
-
-    @property
-    def watermark(self) -> int:
-        """How far this stage's inputs have come."""
-        return self._task.watermark_of(self)
 
     def _expiry_ms(self) -> int:
         return self.watermark
@@ -183,14 +172,6 @@ class KeyedStage:
         message = Emission(self._task.cause, key, max(self.watermark, 0))
         self._functions["guarded"](message, call, key, *arguments)
 
-    has_work = False
-
-    def is_idle_due(self, quiet_ms: int) -> bool:  # noqa: ARG002 # idleness matters to folds only
-        return False
-
-    def work(self, budget: int) -> int:  # noqa: ARG002 # timers are fired as a whole
-        return 0
-
     # ---- the commit
 
     def before_commit(self) -> None:
@@ -206,23 +187,6 @@ class KeyedStage:
         self._message = Emission(self._task.cause, key, timestamp_ms)
         self._carry_out(self._context)
 
-    def records(self, remembered: Mapping[str, Any]) -> Records:
-        memory = {**remembered, "watermark": self.watermark}
-        self.state.note(MEMORY, memory)
-        self.state.note(SHAPE, self.shape)
-        return self.state.records(sweeps=True)
-
-    def changes(self) -> Changes:
-        return self.state.changes()
-
-    waiting = 0
-
-    def flush(self, changes: Changes) -> list[tuple[bytes, bytes]]:  # noqa: ARG002 # every commit is written at once
-        return []
-
-    def committed(self) -> None:
-        self.state.committed()
-
     def abort(self) -> None:
         self.state.abort()
         self._asked.clear()
@@ -230,12 +194,6 @@ class KeyedStage:
             timers.reset()
         self._late = 0
 
-    def remembered(self) -> Mapping[str, Any]:
-        return self.state.get(MEMORY) or {}
-
     def counted_late(self) -> int:
         count, self._late = self._late, 0
         return count
-
-
-__all__ = ["MEMORY", "NEVER", "SHAPE", "KeyedStage"]

@@ -10,9 +10,10 @@ from headrace.runtime.graph import Node
 from headrace.runtime.plan import Plan, PlannedStore
 from headrace.runtime.state.layout import region_of, store_number
 from headrace.runtime.state.restore import Replica
+from headrace.runtime.state.shapes import SHAPE
 from headrace.runtime.task.call_stage import CallStage
 from headrace.runtime.task.fold_stage import FoldStage
-from headrace.runtime.task.keyed_stage import SHAPE, KeyedStage
+from headrace.runtime.task.keyed_stage import KeyedStage
 from headrace.runtime.task.program import Program
 from headrace.runtime.task.stage import TaskStage
 from headrace.runtime.task.task import Task, delay_of

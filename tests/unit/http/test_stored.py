@@ -23,7 +23,7 @@ from headrace.runtime.state.layout import (
     store_number,
 )
 from headrace.runtime.state.memory_store import MemoryStoreKind
-from headrace.runtime.task.keyed_stage import MEMORY
+from headrace.runtime.task.stored_stage import MEMORY
 from tests.unit.operators.keyed_world import action_of
 
 CHANGELOG = "headrace.flow.stage.changelog"
