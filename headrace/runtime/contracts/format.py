@@ -10,14 +10,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from typing import Annotated, Any, ClassVar, Final, Literal, Protocol
 
 import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, WithJsonSchema
 
 from headrace.runtime.clock import Clock
+from headrace.runtime.errors import SettingsError
 from headrace.runtime.flow import describe_validation, did_you_mean
+from headrace.runtime.installed import installed, load
 
 GROUP: Final = "headrace.formats"
 INLINED: Final = ("json", "text", "bytes")
@@ -110,14 +112,9 @@ def format_name(format: str) -> str:  # noqa: A002 # the word for it
     return format.partition(" ")[0]
 
 
-@cache
 def installed_formats() -> dict[str, EntryPoint]:
     """Every installed format by name, besides those that are inlined; none is imported."""
-    return {point.name: point for point in sorted(entry_points(group=GROUP), key=_own_last)}
-
-
-def _own_last(point: EntryPoint) -> tuple[bool, str]:
-    return point.value.startswith("headrace."), point.name
+    return installed(GROUP)
 
 
 @cache
@@ -143,19 +140,12 @@ def _load_kind(name: str) -> type[ValueFormat]:
     if name not in known:
         names = (*INLINED, *sorted(known))
         raise ValueError(f"there is no format '{name}'{did_you_mean(name, names) or _of(names)}")
-    point = known[name]
     try:
-        kind = point.load()
-    except Exception as error:  # importing runs the package's code, which may raise anything
-        raise ValueError(
-            f"format '{name}' of '{point.value}' cannot be imported: {type(error).__name__}: {error};"
-            " reinstall the package that brings it"
-        ) from error
-    if not (isinstance(kind, type) and issubclass(kind, ValueFormat)):
-        raise ValueError(  # noqa: TRY004 # a mistake in a document, of which pydantic knows only this kind
-            f"format '{name}' of '{point.value}' is no subclass of headrace.runtime.contracts.format.ValueFormat"
-        )
-    return kind
+        return load(known[name], ValueFormat)  # type: ignore[type-abstract] # a base class is what is asked for
+    except (
+        SettingsError
+    ) as error:  # a mistake in a document, of which pydantic knows only ValueError
+        raise ValueError(str(error)) from error
 
 
 def _of(names: tuple[str, ...]) -> str:
