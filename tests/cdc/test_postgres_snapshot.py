@@ -86,6 +86,59 @@ def test_conditions_hold_for_the_rows_of_a_snapshot(shop: Database) -> None:
     assert [one.key["id"] for one in capture.changes(ORDERS, 3)] == [1, 9, 10]
 
 
+@pytest.mark.parametrize(
+    ("condition", "reason"),
+    [
+        ("10 / (id - 3) > 0", "division by zero (22012)"),
+        ("note::int > 0", "invalid text representation (22P02)"),
+        ("status = 'open'", 'undefined column (42703): column "status" does not exist'),
+        ("id in (select id from other)", 'undefined table (42P01): relation "other" does not'),
+    ],
+)
+def test_a_condition_that_fails_while_rows_are_read_ends_the_request_and_not_the_capture(
+    shop: Database, condition: str, reason: str
+) -> None:
+    shop.execute(
+        "create table orders (id int primary key, note text, status text)",
+        "create table other (id int)",
+        "insert into orders select i, case when i < 3 then i::text else 'three' end, 'open'"
+        " from generate_series(1, 5) i",
+    )
+    first = shop.capture(tables=["orders"], snapshot="never", snapshot_rows=2)
+    first.until("running")
+    first.stop()
+    operation = first.feed.operation(first.place)
+    operation.ask_for_snapshot(["orders"], condition)
+    shop.execute("alter table orders drop column status", "drop table other")
+
+    second = shop.capture(tables=["orders"], snapshot="never", snapshot_rows=2)
+    told = second.until("running", "was given up").text
+    shop.execute("insert into orders values (6)")
+    shop.wait_until_confirmed(shop.slot)
+    operation = second.feed.operation(second.place)
+    status = operation.status()
+    operation.ask_for_snapshot(["orders"], "id = 4")
+    second.until("snapshot")
+    second.until("running")
+
+    assert f"the snapshot of public.orders where {condition} was given up" in told
+    assert reason in told
+    assert "three" not in told
+    assert (status.pending, [note for note in status.notes if reason in note]) == ({}, [told])
+    assert [(one.op, one.key["id"]) for one in second.changes(ORDERS)][-2:] == [("c", 6), ("r", 4)]
+    assert operation.status().notes == []
+
+
+def test_a_condition_of_the_config_that_fails_at_the_beginning_ends_the_capture(
+    shop: Database,
+) -> None:
+    shop.execute("create table orders (id int primary key)", "insert into orders values (3)")
+
+    capture = shop.capture(tables=["orders"], snapshot_where={"orders": "1 / (id - 3) > 0"})
+
+    assert "database_refused" in str(capture.until_failed())
+
+
 def test_a_table_that_is_chosen_later_is_read_and_the_others_are_not_read_again(
     shop: Database,
 ) -> None:

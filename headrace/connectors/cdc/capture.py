@@ -1,13 +1,22 @@
 """One attempt at capturing: from the stored progress until it is stopped or something fails."""
 
+import logging
+
 from headrace.connectors.cdc.config import CdcConfig
-from headrace.connectors.cdc.errors import ChangesLostError, StopAskedError
+from headrace.connectors.cdc.errors import (
+    CaptureError,
+    ChangesLostError,
+    ConditionRefusedError,
+    StopAskedError,
+)
 from headrace.connectors.cdc.progress import Pending, Progress
 from headrace.connectors.cdc.signals import Signals, SnapshotRequest, waiting
 from headrace.connectors.cdc.source import ChangeSource, Chunk, Position, SourceTable
 from headrace.connectors.cdc.tables import TableName, Tables
 from headrace.connectors.cdc.writer import Writer
 from headrace.runtime.contracts.feed import FeedPlace, FeedState, FeedStatus
+
+logger = logging.getLogger(__name__)
 
 _POLL_S = 0.05
 _REPORT_S = 1.0
@@ -61,7 +70,7 @@ class Capture:
         if self._place.stopped.is_set():
             return
         if is_first and not self._has_begun and self._config.snapshot == "always":
-            self._ask_for(progress, SnapshotRequest(()))
+            self._ask_for(progress, SnapshotRequest(()), is_asked=False)
         self._stream(progress)
 
     # The beginning
@@ -84,7 +93,14 @@ class Capture:
             stored.tables = [name for name in stored.tables if name not in lost.tables]
         self._writer.go_on_at(stored.position)
         stored.phase = "streaming"
+        for name, pending in stored.pending.items():
+            if not pending.is_asked:  # somebody may have mended the config since
+                pending.where = self._configured(TableName(*name.split(".", 1)))
         return stored
+
+    def _configured(self, name: TableName) -> str | None:
+        """The condition that the config has for rows of a table."""
+        return self._tables.of(self._config.snapshot_where, name)
 
     def _is_cut_short(self, stored: Progress) -> bool:
         """Whether a snapshot ended within a table that cannot be read in chunks, so that only all over again is right."""
@@ -117,9 +133,7 @@ class Capture:
         else:
             progress.phase = "snapshot"
             progress.pending = {
-                str(table.name): Pending(
-                    where=self._tables.of(self._config.snapshot_where, table.name)
-                )
+                str(table.name): Pending(where=self._configured(table.name), is_asked=False)
                 for table in tables
             }
         writer.commit(progress)
@@ -212,12 +226,15 @@ class Capture:
         A table that is left out for a while is read anew when it comes back, since its changes were not captured.
         """
         progress.tables = [name for name in progress.tables if self._is_chosen(name)]
+        progress.given_up = {
+            name: text for name, text in progress.given_up.items() if self._is_chosen(name)
+        }
         for table in self._source.added([*progress.tables, *self._new]):
             name = str(table.name)
             self._known[name] = table
             if self._config.snapshot != "never" and self._config.outbox is None and table.has_key:
-                where = self._tables.of(self._config.snapshot_where, table.name)
-                progress.pending[name] = Pending(where=where)
+                where = self._configured(table.name)
+                progress.pending[name] = Pending(where=where, is_asked=False)
                 self._new.add(
                     name
                 )  # stored with its first rows: until then it is added anew after a crash
@@ -235,7 +252,9 @@ class Capture:
             self._report(progress, "snapshot" if progress.pending else "running")
         progress.signals = offset
 
-    def _ask_for(self, progress: Progress, request: SnapshotRequest) -> None:
+    def _ask_for(
+        self, progress: Progress, request: SnapshotRequest, *, is_asked: bool = True
+    ) -> None:
         chosen = [
             name
             for name, table in self._known_tables().items()
@@ -244,10 +263,9 @@ class Capture:
         for name in chosen:
             if not self._known[name].has_key:
                 continue
-            where = request.where or self._tables.of(
-                self._config.snapshot_where, self._known[name].name
-            )
-            progress.pending[name] = Pending(where=where)
+            where = request.where or self._configured(self._known[name].name)
+            progress.pending[name] = Pending(where=where, is_asked=is_asked)
+            progress.given_up.pop(name, None)
             if self._chunk_table == name:  # begin again
                 self._chunk, self._chunk_table = None, ""
                 self._writer.forget_held()
@@ -264,9 +282,7 @@ class Capture:
             Whether the progress changed.
         """
         if self._chunk is None:
-            if progress.pending:
-                self._read_chunk(progress)
-            return False
+            return bool(progress.pending) and self._read_chunk(progress)
         if not self._source.has_reached(self._chunk.until):
             return False
         name = self._chunk_table
@@ -281,20 +297,47 @@ class Capture:
         self._chunk, self._chunk_table = None, ""
         return True
 
-    def _read_chunk(self, progress: Progress) -> None:
+    def _read_chunk(self, progress: Progress) -> bool:
+        """Read the next rows of the table that is first; whether there is nothing more to read of it."""
         name, pending = next(iter(progress.pending.items()))
         table = self._known.get(name)
         if table is None:  # dropped, or not chosen any more
             del progress.pending[name]
-            return
-        self._chunk = self._source.chunk(
-            table, pending.cursor, self._config.snapshot_rows, pending.where
-        )
+            return True
+        try:
+            self._chunk = self._source.chunk(
+                table, pending.cursor, self._config.snapshot_rows, pending.where
+            )
+        except ConditionRefusedError as refused:
+            self._give_up(progress, name, refused)
+            return True
         if self._chunk is None:  # later; the others first
             progress.pending[name] = progress.pending.pop(name)
-            return
+            return False
         self._chunk_table = name
         self._writer.hold(self._chunk.rows)
+        return False
+
+    def _give_up(self, progress: Progress, name: str, refused: ConditionRefusedError) -> None:
+        """Forget a request that the database refuses: kept, it would end the capture at every start.
+
+        Raises:
+            CaptureError: nobody has asked; the rows belong to the capture.
+        """
+        pending = progress.pending[name]
+        if not pending.is_asked:
+            raise CaptureError(
+                "database_refused",
+                f"the rows of {name} cannot be read where {pending.where}: {refused}; mend 'snapshot_where'",
+            ) from refused
+        text = (
+            f"the snapshot of {name} where {pending.where} was given up after {pending.rows:,} rows: {refused}; ask for it again"
+            " with another condition"
+        )
+        logger.warning("flow '%s': '%s': %s", self._place.flow, self._place.stage, text)
+        del progress.pending[name]
+        self._new.discard(name)  # its rows are owed all the same, and read as if it came only now
+        progress.given_up[name] = text
 
     # What others see
 
@@ -311,4 +354,5 @@ class Capture:
             name, pending = next(iter(progress.pending.items()))
             left = len(progress.pending)
             found.append(f"{pending.rows:,} rows of {name} read, {left} tables left")
+        found += progress.given_up.values()
         return "; ".join(found)

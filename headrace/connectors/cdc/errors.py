@@ -23,6 +23,13 @@ class StopAskedError(CaptureError):
     """The config asks to stop before this change. What was written of the changes before it is worth committing."""
 
 
+class ConditionRefusedError(HeadraceError):
+    """The database refuses the condition of rows that are read beside the stream, and would read them without it.
+
+    The connection is as it was. The message says why, without quoting rows.
+    """
+
+
 class ChangesLostError(CaptureError):
     """The database no longer has changes that were not captured. A new snapshot is the way on.
 

@@ -46,7 +46,7 @@ class Operation:
             tables=progress.tables,
             pending={name: one.rows for name, one in progress.pending.items()},
             figures=figures,
-            notes=notes,
+            notes=[*notes, *progress.given_up.values()],
         )
 
     def _has_topic(self) -> bool:
@@ -107,7 +107,7 @@ class Operation:
 
 
 def _try_condition(source: ChangeSource, tables: Sequence[SourceTable], where: str) -> None:
-    """Ask for nothing that the database refuses: the capture would stop at it, again and again."""
+    """Ask for nothing that the database refuses at once: here is who can mend it."""
     for table in tables:
         try:
             source.try_condition(table, where)

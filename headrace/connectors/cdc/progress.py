@@ -19,11 +19,16 @@ _TIMEOUT_S = 30.0
 
 @dataclass
 class Pending:
-    """A table whose rows are still to be read: `cursor` is where to go on, None at its beginning."""
+    """A table whose rows are still to be read: `cursor` is where to go on, None at its beginning.
+
+    `is_asked` tells what somebody has asked for, and can be given up, from the rows that the capture owes. Progress that does
+    not say so was stored when both were one; there it may be given up, as nothing else ends a request that fails.
+    """
 
     cursor: Any = None
     where: str | None = None
     rows: int = 0  # written so far
+    is_asked: bool = True
 
 
 @dataclass
@@ -46,6 +51,8 @@ class Progress:
     tables: list[str] = field(default_factory=list)
     pending: dict[str, Pending] = field(default_factory=dict)
     signals: int = 0  # the offset of the next signal to read
+    given_up: dict[str, str] = field(default_factory=dict)
+    """Why the latest request for the rows of a table was given up, until they are asked for again."""
 
     def encoded(self) -> bytes:
         """The value of the record."""

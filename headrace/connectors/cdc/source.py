@@ -186,6 +186,9 @@ class ChangeSource(Protocol):
 
         Everything that was streamed so far is visible in it. None asks to come again: rows of a table that was `added` must
         wait.
+
+        Raises:
+            ConditionRefusedError: it is the condition that fails; everything else can go on.
         """
 
     def try_condition(self, table: SourceTable, where: str) -> None:

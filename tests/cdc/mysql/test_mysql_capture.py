@@ -5,11 +5,12 @@ from typing import Any
 import pytest
 
 from headrace.connectors.cdc.errors import CaptureError
+from headrace.connectors.cdc.feed import NativeFeed
 from headrace.connectors.memory import MemoryBroker
 from headrace.runtime.clock import SystemClock
 from tests.cdc.mysql.server import MariadbServer
 from tests.cdc.mysql.topics import Found, capture, copy_of, records, wait_for
-from tests.cdc.places import Running
+from tests.cdc.places import Running, config_of
 
 ORDERS = "CREATE TABLE orders (id int PRIMARY KEY, customer varchar(40), amount decimal(10,2))"
 TOPIC = "copy.shop.orders"
@@ -278,6 +279,50 @@ def test_tables_of_others_move_the_position_on(shop: MariadbServer) -> None:
 
     assert positions
     assert len(records(broker, TOPIC)) == 2
+
+
+@pytest.mark.parametrize(
+    ("condition", "reason"),
+    [
+        (
+            "amount > (SELECT amount FROM shop.other WHERE id <> orders.id)",
+            "subquery no 1 row (1242)",
+        ),
+        ("1 = customer", "bad field error (1054): Unknown column 'customer'"),
+        (
+            "id IN (SELECT id FROM shop.gone)",
+            "no such table (1146): Table 'shop.gone' doesn't exist",
+        ),
+    ],
+)
+def test_a_condition_that_fails_while_rows_are_read_ends_the_request_and_not_the_capture(
+    shop: MariadbServer, condition: str, reason: str
+) -> None:
+    shop_sql(shop, "CREATE TABLE gone (id int)", "CREATE TABLE other SELECT * FROM orders")
+    shop_sql(shop, "INSERT INTO other VALUES (3, 'x', 1)", "INSERT INTO orders VALUES (3, 'x', 1)")
+    one = capture(shop, tables=["shop.orders"], snapshot="never")
+    feed = one.run()
+    feed.reports.state("running")
+    feed.stop()
+    operation = NativeFeed(config_of(url=shop.url, tables=["shop.orders"]), "copy").operation(
+        feed.place
+    )
+    operation.ask_for_snapshot(["shop.orders"], condition)
+    shop_sql(shop, "DROP TABLE gone", "ALTER TABLE orders DROP COLUMN customer")
+
+    feed = one.run()
+    told = feed.reports.wait(lambda status: "was given up" in status.text).text
+    shop_sql(shop, "INSERT INTO orders VALUES (7, 1)")
+    wait_for(one.broker, TOPIC, count(1), feed)
+    status = operation.status()
+    operation.ask_for_snapshot(["shop.orders"], "id = 2")
+    found = wait_for(one.broker, TOPIC, count(2), feed)
+    feed.stop()
+
+    assert f"the snapshot of shop.orders where {condition} was given up" in told
+    assert reason in told
+    assert (status.pending, list(status.notes)) == ({}, [told])
+    assert operations(found) == [("c", 7), ("r", 2)]
 
 
 def test_a_server_that_crashes_is_waited_for(own_mariadb: MariadbServer) -> None:

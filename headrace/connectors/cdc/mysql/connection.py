@@ -13,7 +13,9 @@ PORT: Final = 3306
 ANSWER_S: Final = 60
 _OPTIONS = frozenset({"sslmode", "sslrootcert", "sslcert", "sslkey", "unix_socket"})
 _DENIED = frozenset({1044, 1045, 1142, 1143, 1227, 1370, 1698, 3159})
-_TEMPORARY = frozenset({1040, 1053, 1152, 1158, 1159, 1160, 1161, 1203, 1205, 1213, 1290, 1927})
+_TEMPORARY = frozenset(
+    {1040, 1053, 1152, 1158, 1159, 1160, 1161, 1203, 1205, 1213, 1290, 1317, 1927}
+)
 _GONE = frozenset({1146, 1049, 1054})  # a table, database or column that was dropped a moment ago
 GRANTS = (
     "the user needs REPLICATION SLAVE, REPLICATION CLIENT (BINLOG MONITOR) and SELECT on the tables"
@@ -118,6 +120,19 @@ def explained(doing: str, address: Address, error: BaseException) -> Exception:
     ):
         return DatabaseUnavailableError(text)
     return CaptureError("database_refused", text)
+
+
+def refusal(error: BaseException) -> str:
+    """Why the server refused a statement, without its rows; empty where another attempt may fare better."""
+    from pymysql.constants import ER
+
+    arguments: Any = getattr(error.__cause__, "args", ())
+    code = arguments[0] if arguments and isinstance(arguments[0], int) else 0
+    if code < 1000 or 2000 <= code < 3000 or code in _TEMPORARY:
+        return ""
+    names = [name for name, value in vars(ER).items() if value == code]
+    words = names[0].replace("_", " ").lower() if names else "error"
+    return f"{words} ({code})" + (f": {arguments[-1]}" if code in _GONE else "")
 
 
 class Sql:

@@ -10,13 +10,14 @@ from headrace.connectors.cdc.debezium.properties import server_id
 from headrace.connectors.cdc.errors import (
     CaptureError,
     ChangesLostError,
+    ConditionRefusedError,
     DatabaseUnavailableError,
     StopAskedError,
 )
 from headrace.connectors.cdc.mysql import checks
 from headrace.connectors.cdc.mysql.captured import CapturedTable
 from headrace.connectors.cdc.mysql.columns import TableColumns, describe, existing_tables
-from headrace.connectors.cdc.mysql.connection import Sql
+from headrace.connectors.cdc.mysql.connection import Sql, refusal
 from headrace.connectors.cdc.mysql.gtid import Gtids, covers, missing, parse_gtids
 from headrace.connectors.cdc.mysql.log_reader import LogReader
 from headrace.connectors.cdc.mysql.records import Records
@@ -197,15 +198,27 @@ class MysqlSource:
         statement = selection.statement(where, cursor, count)
         if self._is_mariadb:
             until = self._view_of_streamed()
-            raw = self._ask(statement)
+            raw = self._rows(statement, selection, where)
             self._ask("COMMIT")
         else:
             # Waits for transactions that are in the log already, since they still hold their locks.
-            raw = self._ask(f"{statement} FOR SHARE")
+            raw = self._rows(f"{statement} FOR SHARE", selection, where)
             until = self._server_gtids()
         rows = selection.rows(raw, "incremental", self._place.clock.now_ms(), until)
         behind = selection.cursor_of(raw[-1]) if len(raw) == count else None
         return Chunk(rows, behind, until)
+
+    def _rows(
+        self, statement: str, selection: Selection, where: str | None
+    ) -> list[tuple[Any, ...]]:
+        try:
+            return self._ask(statement)
+        except (CaptureError, DatabaseUnavailableError) as error:
+            if where is not None and (reason := refusal(error)):
+                self._ask("ROLLBACK")
+                self._ask(f"EXPLAIN {selection.statement(None)}")  # refused: not the condition
+                raise ConditionRefusedError(reason) from error
+            raise
 
     def _view_of_streamed(self) -> str:
         """Begin a transaction that sees everything that was streamed; where it is in the log."""

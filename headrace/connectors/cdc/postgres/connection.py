@@ -91,6 +91,17 @@ def _explained(doing: str, address: Address, error: Any) -> Exception:
     return CaptureError("database_refused", text)
 
 
+def refusal(error: BaseException) -> str:
+    """Why the server refused a statement, without its rows; empty where another attempt may fare better."""
+    cause: Any = error.__cause__
+    state: str = getattr(cause, "sqlstate", None) or ""
+    if not state or state[:2] in _TEMPORARY:
+        return ""
+    words = "".join(f" {sign.lower()}" if sign.isupper() else sign for sign in type(cause).__name__)
+    names = f": {cause.diag.message_primary}" if state.startswith("42") else ""
+    return f"{words.strip()} ({state}){names}"
+
+
 class Sql:
     """A connection for statements, in autocommit mode unless they begin a transaction."""
 
@@ -130,9 +141,12 @@ class Sql:
                 if size < 0:
                     break
                 yield bytes(line)
-            while result := raw.get_result():
+            failed = None
+            while result := raw.get_result():  # to the end: the connection may be used again
                 if result.status != psycopg.pq.ExecStatus.COMMAND_OK:
-                    raise psycopg.errors.error_from_result(result)
+                    failed = failed or result
+            if failed is not None:
+                raise psycopg.errors.error_from_result(failed)
 
     def close(self) -> None:
         self.client.close()

@@ -37,13 +37,14 @@ class TableReader:
     def all(self, sql: Sql, count: int) -> Iterator[tuple[Sequence[SnapshotRow], Any]]:
         """Every row, at most `count` at a time, with the cursor behind them."""
         if not self._order:
-            yield from self._parts(sql.copy(self._statement(None, None)), count)
+            yield from self._parts(sql.copy(_copy(self._statement(None, None))), count)
             return
         cursor = None
         while True:
             limit = max(count, _COPIED_MAX)
             seen = 0
-            for rows, cursor in self._parts(sql.copy(self._statement(cursor, limit)), count):  # noqa: B020 # goes on behind it
+            lines = sql.copy(_copy(self._statement(cursor, limit)))
+            for rows, cursor in self._parts(lines, count):  # goes on behind it
                 seen += len(rows)
                 yield rows, cursor
             if seen < limit:
@@ -62,10 +63,14 @@ class TableReader:
         rows: list[SnapshotRow] = []
         behind = None
         statement = self._statement(cursor["after"], count, cursor["last"])
-        for part, after in self._parts(sql.copy(statement), count):
+        for part, after in self._parts(sql.copy(_copy(statement)), count):
             rows += part
             behind = after
         return rows, {**cursor, "after": behind} if len(rows) == count else None
+
+    def plan(self, sql: Sql) -> None:
+        """Have the database plan to read rows, which it refuses where the table itself is the trouble."""
+        sql.rows(f"explain {self._statement(None, 1)}")
 
     def _last(self, sql: Sql) -> list[str] | None:
         """The last key that there is."""
@@ -92,7 +97,7 @@ class TableReader:
             statement += f" where {' and '.join(conditions)}"
         if limit is not None:
             statement += f" order by {order} limit {limit}"
-        return f"copy ({statement}) to stdout"
+        return statement
 
     def _parts(
         self, lines: Iterator[bytes], count: int
@@ -114,3 +119,7 @@ class TableReader:
 
     def _cursor(self, values: Sequence[bytes | None]) -> Any:
         return [(values[i] or b"").decode() for i in self._cursor_indexes] or None
+
+
+def _copy(statement: str) -> str:
+    return f"copy ({statement}) to stdout"

@@ -5,11 +5,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from headrace.connectors.cdc.connection_settings import address
-from headrace.connectors.cdc.errors import CaptureError, DatabaseUnavailableError
+from headrace.connectors.cdc.errors import (
+    CaptureError,
+    ConditionRefusedError,
+    DatabaseUnavailableError,
+)
 from headrace.connectors.cdc.postgres import guards
 from headrace.connectors.cdc.postgres.captured import Captured
 from headrace.connectors.cdc.postgres.check import findings
-from headrace.connectors.cdc.postgres.connection import Sql, literal, quoted
+from headrace.connectors.cdc.postgres.connection import Sql, literal, quoted, refusal
 from headrace.connectors.cdc.postgres.envelope import Envelope
 from headrace.connectors.cdc.postgres.lsn import View, parse_lsn
 from headrace.connectors.cdc.postgres.publication import Publication, Published
@@ -220,7 +224,14 @@ class PostgresSource:
         lsn = parse_lsn(sql.value("select pg_current_wal_lsn()::text"))
         self._captured.look(sql)  # its columns may have changed
         reader = self._reader(table, lsn, where, is_incremental=True)
-        rows, behind = reader.some(sql, cursor, count)
+        try:
+            rows, behind = reader.some(sql, cursor, count)
+        except (CaptureError, DatabaseUnavailableError) as error:
+            if where is not None and (reason := refusal(error)):
+                sql.rows("rollback")
+                self._reader(table, lsn, None, is_incremental=True).plan(sql)
+                raise ConditionRefusedError(reason) from error
+            raise
         sql.rows("commit")
         # Written and flushed after the view was taken, so that the stream comes past everything the view has seen.
         until = parse_lsn(

@@ -10,8 +10,20 @@ import pytest
 
 from headrace.connectors.cdc.capture import Capture
 from headrace.connectors.cdc.config import CdcConfig
-from headrace.connectors.cdc.errors import CaptureError, ChangesLostError, DatabaseUnavailableError
-from headrace.connectors.cdc.progress import Pending, Progress, make_topics, read_progress
+from headrace.connectors.cdc.errors import (
+    CaptureError,
+    ChangesLostError,
+    ConditionRefusedError,
+    DatabaseUnavailableError,
+)
+from headrace.connectors.cdc.progress import (
+    Pending,
+    Progress,
+    make_topics,
+    read_progress,
+    signals_topic,
+)
+from headrace.connectors.cdc.signals import SnapshotRequest
 from headrace.connectors.cdc.source import Changes, Chunk, Position, SnapshotRow, SourceTable
 from headrace.connectors.cdc.tables import TableName
 from headrace.connectors.cdc.writer import Writer
@@ -269,6 +281,90 @@ def test_a_snapshot_that_was_cut_short_goes_on_in_chunks() -> None:
 
     assert world.records() == [(1, "a"), (6, "new"), (5, "old"), (7, "b")]
     assert world.stored().pending == {}
+
+
+class Refusing(ListSource):
+    """Refuses every condition."""
+
+    def chunk(self, table: SourceTable, cursor: Any, count: int, where: str | None) -> Chunk:
+        if where is not None:
+            raise ConditionRefusedError("division by zero")
+        return super().chunk(table, cursor, count, where)
+
+
+def refusing(world: World, *log: list[tuple[int, str]], **given: Any) -> Refusing:
+    world.stopped.clear()
+    return Refusing(world.stopped, list(log), **given)
+
+
+def waiting_for(world: World, pending: Pending) -> None:
+    """Leave a capture behind that was still reading a table."""
+    writer = world.run(world.source())
+    progress = world.stored()
+    progress.pending = {str(TABLE.name): pending}
+    writer.commit(progress)
+
+
+def test_a_request_that_the_database_refuses_is_given_up_and_the_capture_goes_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World()
+    waiting_for(world, Pending(where="1 / 0 > n"))
+
+    world.run(refusing(world, [(1, "a")]))
+    stored = world.stored()
+
+    text = (
+        "the snapshot of public.orders where 1 / 0 > n was given up after 0 rows: division by zero; ask for it again with"
+        " another condition"
+    )
+    assert world.records() == [(1, "a")]
+    assert (stored.pending, stored.given_up) == ({}, {"public.orders": text})
+    assert caplog.messages == [f"flow 'shop': 'changes': {text}"]
+
+
+def test_a_request_that_was_given_up_is_told_until_it_is_made_again() -> None:
+    world = World()
+    waiting_for(world, Pending(where="1 / 0 > n"))
+    world.run(refusing(world))
+    before = list(world.stored().given_up)
+    producer = world.place.producer(is_transactional=False)
+    request = SnapshotRequest((str(TABLE.name),))
+    producer.produce(signals_topic(world.place.name), request.encoded())
+    producer.flush(1)
+    chunk = Chunk([row(1, "a")], None, until=0)
+    world.run(world.source([(2, "b")], [(3, "c")], chunks={"None": chunk}))
+
+    assert before == ["public.orders"]
+    assert world.stored().given_up == {}
+
+
+def test_rows_that_nobody_asked_for_are_owed_so_that_their_condition_ends_the_capture() -> None:
+    world = World(snapshot_where={"orders": "1 / 0 > n"})
+    waiting_for(world, Pending(where="an older one", is_asked=False))
+
+    with pytest.raises(CaptureError, match=r"where 1 / 0 > n: .*; mend 'snapshot_where'"):
+        world.run(refusing(world))
+
+    assert list(world.stored().pending) == ["public.orders"]
+
+
+def test_a_condition_of_the_config_that_was_mended_holds_for_rows_that_are_still_owed() -> None:
+    world = World()
+    waiting_for(world, Pending(where="1 / 0 > n", is_asked=False))
+
+    chunk = Chunk([row(5, "old")], None, until=0)
+    world.run(refusing(world, [(1, "a")], chunks={"None": chunk}))
+
+    assert (5, "old") in world.records()
+
+
+def test_progress_of_an_older_version_can_be_read() -> None:
+    progress = Progress("streaming", {}, Position({"lsn": 5}), ["t"], {"t": Pending([1], "x > 1")})
+    older = orjson.loads(progress.encoded())
+    del older["given_up"], older["pending"]["t"]["is_asked"]
+
+    assert Progress.decoded(orjson.dumps(older)) == progress
 
 
 def test_lost_changes_stop_the_capture_unless_a_snapshot_is_allowed() -> None:
