@@ -74,16 +74,25 @@ class Database:
             assert clock.monotonic_s() < deadline_s, f"{slot} does not come to {end}"
             clock.sleep(0.05)
 
+    def _free(self, slot: str) -> None:
+        """End who reads from a slot; a server that is busy needs a while to notice."""
+        clock = SystemClock()
+        sql = (
+            "select pg_terminate_backend(active_pid) from pg_replication_slots"
+            f" where active_pid is not null and slot_name = '{slot}'"
+        )
+        deadline_s = clock.monotonic_s() + 60
+        while self.server.execute("postgres", sql):
+            assert clock.monotonic_s() < deadline_s, f"{slot} is still being read"
+            clock.sleep(0.05)
+
     def drop(self) -> None:
         for (slot,) in self.server.execute(
             "postgres",
             f"select slot_name from pg_replication_slots where database = '{self.name}'",
         ):
-            self.server.execute(
-                "postgres",
-                f"select pg_terminate_backend(active_pid) from pg_replication_slots where slot_name = '{slot}'",
-                f"select pg_drop_replication_slot('{slot}')",
-            )
+            self._free(slot)
+            self.server.execute("postgres", f"select pg_drop_replication_slot('{slot}')")
         self.server.execute("postgres", f"drop database {self.name} with (force)")
 
 
