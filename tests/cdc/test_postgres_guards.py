@@ -235,7 +235,32 @@ def test_a_wrong_password_is_an_error_that_does_not_tell_it(shop: Database) -> N
     error = failure(shop.capture(url=url, tables=["orders"]))
 
     assert error.code == "access_denied"
+    assert "password authentication failed for the user" in str(error)
+    assert "admin" not in str(error)
     assert "horse" not in f"{error} {error.__cause__}"
+
+
+@pytest.mark.parametrize("user", ["no_such_reader", 'odd "reader"'])
+def test_a_user_that_may_not_enter_is_not_named(shop: Database, user: str) -> None:
+    shop.execute(SIMPLE)
+    name = user.replace('"', '""')
+    shop.execute(f"create role \"{name}\" password 'p'")
+    try:
+        config = {"host": "127.0.0.1", "port": str(shop.server.port), "dbname": shop.name}
+        error = failure(
+            Running(
+                {**config, "database": "postgresql", "user": user, "password": "p",
+                 "tables": ["orders"]},
+                shop.broker,
+                shop.place,
+            )
+        )  # fmt: skip
+    finally:
+        shop.execute(f'drop role "{name}"')
+
+    assert error.code == "access_denied"
+    assert "the role is not permitted to log in" in str(error)
+    assert "reader" not in str(error)
 
 
 def test_a_user_without_privileges_is_told_what_it_needs(shop: Database) -> None:
@@ -258,6 +283,9 @@ def test_a_user_without_privileges_is_told_what_it_needs(shop: Database) -> None
 
     assert (error.code, unable.code) == ("access_denied", "publication_denied")
     assert "REPLICATION" in str(error)
+    assert not any(
+        f"'{shop.name}'" in str(one) or f"ROLE {shop.name}" in str(one) for one in (error, unable)
+    )
 
 
 def test_wal_level_is_checked(shop: Database) -> None:

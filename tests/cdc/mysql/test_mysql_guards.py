@@ -95,6 +95,8 @@ def test_a_wrong_password_is_told_without_it(mariadb: MariadbServer) -> None:
     error = refusal(mariadb, url=mariadb.url.replace(PASSWORD, "wrong-word"))
 
     assert error.code == "access_denied"
+    assert "Access denied for the user" in str(error)
+    assert "reader" not in str(error)
     assert "wrong-word" not in str(error)
     assert "REPLICATION SLAVE" in str(error)
 

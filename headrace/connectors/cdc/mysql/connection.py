@@ -1,5 +1,6 @@
 """Connections to MariaDB and MySQL, and what their failures ask for."""
 
+import re
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ _TEMPORARY = frozenset(
     {1040, 1053, 1152, 1158, 1159, 1160, 1161, 1203, 1205, 1213, 1290, 1317, 1927}
 )
 _GONE = frozenset({1146, 1049, 1054})  # a table, database or column that was dropped a moment ago
+_USER = re.compile("user '.*?'@'.*?'")
 GRANTS = (
     "the user needs REPLICATION SLAVE, REPLICATION CLIENT (BINLOG MONITOR) and SELECT on the tables"
 )
@@ -106,6 +108,7 @@ def explained(doing: str, address: Address, error: BaseException) -> Exception:
     pymysql = driver()
     code = error.args[0] if error.args and isinstance(error.args[0], int) else 0
     message = " ".join(str(error.args[-1] if error.args else error).split())
+    message = _USER.sub("the user", message)  # its name may be a secret
     text = f"could not {doing} of {address}: {message or type(error).__name__}"
     if code in _DENIED:
         return CaptureError("access_denied", f"{text}; {GRANTS}")

@@ -1,5 +1,6 @@
 """Connections to PostgreSQL, and what their failures ask for."""
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ _SESSION = (
     " -c statement_timeout=0 -c idle_in_transaction_session_timeout=0 -c lock_timeout=30000"
 )
 """The text of values is the same whatever the database's defaults are."""
+_USER = re.compile('(user|role) "[^"]*"')
 _REFUSED = (
     "password authentication failed",
     "no pg_hba.conf entry",
@@ -81,7 +83,7 @@ def failures(doing: str, address: Address) -> Iterator[None]:
 
 def _explained(doing: str, address: Address, error: Any) -> Exception:
     state: str = error.sqlstate or ""
-    message = " ".join(str(error).split())
+    message = _without_user(" ".join(str(error).split()), address.user)
     text = f"could not {doing} of {address}: {message}"
     if state in _ACCESS or (not state and any(reason in message for reason in _REFUSED)):
         needs = "; the user needs LOGIN and REPLICATION, CONNECT on the database and SELECT on the tables"
@@ -100,6 +102,11 @@ def refusal(error: BaseException) -> str:
     words = "".join(f" {sign.lower()}" if sign.isupper() else sign for sign in type(cause).__name__)
     names = f": {cause.diag.message_primary}" if state.startswith("42") else ""
     return f"{words.strip()} ({state}){names}"
+
+
+def _without_user(message: str, user: str | None) -> str:
+    """A message of the server without its user's name, which may be a secret; first as we know it: it may hold quotes."""
+    return _USER.sub(r"the \1", message.replace(f'"{user}"', '""') if user else message)
 
 
 class Sql:

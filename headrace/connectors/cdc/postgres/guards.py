@@ -114,7 +114,6 @@ def check_server(sql: Sql) -> None:
         )
     can = sql.value("select rolreplication or rolsuper from pg_roles where rolname = current_user")
     if not can:
-        user = sql.value("select current_user")
         raise CaptureError(
-            "access_denied", f"user '{user}' may not replicate: run ALTER ROLE {user} REPLICATION"
+            "access_denied", "the user may not replicate: run ALTER ROLE ... REPLICATION for it"
         )
