@@ -1,8 +1,10 @@
 """The config of `cdc`: which database, which tables, and what their changes look like."""
 
+import re
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import unquote, urlsplit
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -18,6 +20,9 @@ SCHEMES = {
     "mysql": "mysql",
     "mariadb": "mariadb",
 }
+_GIVEN = re.compile(r"\$\{[^}]*\}")
+_LATER = "\x7f"
+"""Stands for what only the worker knows."""
 
 
 def _one_or_many(value: object) -> object:
@@ -82,7 +87,8 @@ class CdcConfig(ActionConfig):
     )
     tables: Names = Field(
         (),
-        description="the tables, as `schema.table` (`public` when left out); `*` and `?` stand for any text and any sign",
+        description="the tables, as `schema.table` (`public` when left out, in MySQL the database of `url`); `*` and `?` stand"
+        " for any text and any sign",
     )
     exclude: Names = Field((), description="tables that are left out all the same")
     columns: Mapping[str, Columns] = Field({}, description="per table, which columns are captured")
@@ -212,6 +218,36 @@ class CdcConfig(ActionConfig):
         if isinstance(value, Mapping) and isinstance(value.get("outbox"), bool):
             return {**value, "outbox": {} if value["outbox"] else None}
         return value
+
+    @model_validator(mode="after")
+    def _with_schemas(self) -> Self:
+        """Give the tables of MySQL and MariaDB the names in full; those of PostgreSQL get `public` where they are used."""
+        if self.kind not in ("mysql", "mariadb") or not self.schema_name:
+            return self
+        for field in ("tables", "exclude"):
+            self.__dict__[field] = tuple(map(self.full_name, getattr(self, field)))
+        for field in ("columns", "keys", "snapshot_where"):
+            named = getattr(self, field)
+            self.__dict__[field] = {self.full_name(name): one for name, one in named.items()}
+        return self
+
+    @property
+    def schema_name(self) -> str:
+        """What a bare name of a table belongs to: `public`, or the database that MySQL enters; empty where nobody knows yet."""
+        if self.kind not in ("mysql", "mariadb"):
+            return "public"
+        if self.url is None:
+            found = self.dbname.value if self.dbname is not None else None
+        else:
+            text = self.url.value if isinstance(self.url.value, str) else _LATER
+            found = unquote(urlsplit(_GIVEN.sub(_LATER, text)).path.lstrip("/"))
+        is_known = isinstance(found, str) and _LATER not in _GIVEN.sub(_LATER, found)
+        return str(found) if is_known else ""
+
+    def full_name(self, name: str) -> str:
+        """The name of a table, or a pattern, with its schema."""
+        is_full = "." in name or not self.schema_name
+        return name if is_full else f"{self.schema_name}.{name}"
 
     @property
     def kind(self) -> Database | None:

@@ -83,11 +83,11 @@ class Operation:
         return names or [str(table.name) for table in captured]
 
     def _chosen(self, name: str, captured: Sequence[SourceTable]) -> list[SourceTable]:
-        wanted = Tables((name,))
+        wanted = Tables((self._config.full_name(name),))
         found = [table for table in captured if wanted.chosen([table.name])]
         if not found:
             known = ", ".join(str(table.name) for table in captured) or "none"
-            raise SettingsError(f"table '{wanted.full(name)}' is not captured; there are {known}")
+            raise SettingsError(f"table '{wanted.include[0]}' is not captured; there are {known}")
         return found
 
     def drop(self) -> Sequence[str]:

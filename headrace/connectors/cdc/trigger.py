@@ -49,7 +49,9 @@ class CdcTrigger(TriggerAction):
         if config.kind in ("mysql", "mariadb"):
             for name in config.tables:
                 if "." not in name:
-                    yield f"tables: '{name}' needs its database, as in 'shop.{name}'"
+                    yield (
+                        f"tables: '{name}' needs its database, as in 'shop.{name}' or at the end of 'url'"
+                    )
         for where, columns in config.columns.items():
             if columns.include and columns.exclude:
                 yield f"columns: '{where}' has both 'include' and 'exclude'"

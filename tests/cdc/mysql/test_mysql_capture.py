@@ -63,6 +63,20 @@ def test_rows_come_first_and_then_every_change_in_the_order_of_commits(shop: Mar
     assert update["source"]["gtid"].startswith("0-11-")
 
 
+def test_a_bare_name_is_a_table_of_the_database_in_the_url(shop: MariadbServer) -> None:
+    one = capture(shop, tables=["orders"])
+    feed = one.run()
+    feed.reports.state("running")
+    operation = NativeFeed(config_of(url=shop.url, tables=["orders"]), "copy").operation(feed.place)
+
+    asked = operation.ask_for_snapshot(["orders"], "id = 2")
+    found = wait_for(one.broker, TOPIC, count(3), feed)
+    feed.stop()
+
+    assert list(asked) == ["shop.orders"]
+    assert operations(found) == [("r", 1), ("r", 2), ("r", 2)]
+
+
 def test_a_new_key_is_a_delete_of_the_old_and_a_create_of_the_new(shop: MariadbServer) -> None:
     broker, feed = started(shop, tombstones=False)
     shop_sql(shop, "UPDATE orders SET id = 9 WHERE id = 2")

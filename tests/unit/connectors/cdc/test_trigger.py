@@ -64,13 +64,48 @@ def test_a_setting_for_one_table_counts_before_a_pattern() -> None:
         ({"url": None}, "needs 'database'"),
         ({"url": None, "database": "mysql"}, "needs 'url', or 'host'"),
         ({"engine": "connect"}, "needs 'connect'"),
-        ({"url": "mysql://db"}, "needs its database"),
+        ({"url": "mysql://db"}, "'orders' needs its database, as in 'shop.orders' or at the end"),
+        ({"url": "mysql://u:${secret.P}@db:3306/${env.NAME}"}, "needs its database"),
+        ({"url": "${env.URL}", "database": "mysql"}, "needs its database"),
         ({"url": "postgresql://${event.x}"}, "has only env and secret"),
         ({"columns": {"orders": {"include": "a", "exclude": "b"}}}, "both 'include' and 'exclude'"),
     ],
 )
 def test_what_is_wrong_with_a_config_is_said(config: dict[str, Any], problem: str) -> None:
     assert any(problem in text for text in trigger(**config).problems())
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        {"url": "mariadb://u:${secret['a/b']}@db:3306/shop?sslmode=require"},
+        {"url": "mysql://${env.USER}@${env.HOST}/shop"},
+        {"url": None, "database": "mysql", "host": "${env.HOST}", "dbname": "shop"},
+    ],
+)
+def test_a_bare_name_of_mysql_is_a_table_of_the_database_that_is_entered(
+    place: dict[str, Any],
+) -> None:
+    found = trigger(
+        **place,
+        tables=["orders", "order_*", "other.users"],
+        exclude="order_tmp",
+        columns={"orders": {"exclude": "note"}},
+        keys={"orders": "id"},
+        snapshot_where={"other.users": "id > 1"},
+    )
+
+    assert not list(found.problems())
+    assert found.config.tables == ("shop.orders", "shop.order_*", "other.users")
+    assert found.config.exclude == ("shop.order_tmp",)
+    assert list(found.config.columns) == list(found.config.keys) == ["shop.orders"]
+    assert list(found.config.snapshot_where) == ["other.users"]
+
+
+def test_a_bare_name_of_mysql_has_a_topic_with_its_database() -> None:
+    found = trigger(url="mysql://db/shop", tables="orders")
+
+    assert found.source().topics == ("shop.changes.shop.orders",)
 
 
 def test_a_right_config_has_no_problems() -> None:
