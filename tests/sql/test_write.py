@@ -360,14 +360,28 @@ def test_a_refused_password_is_told_from_a_server_that_is_away(
     assert caught.value.is_temporary
 
 
-def test_a_login_that_is_refused_is_told_without_the_user(mariadb: MariadbPlace) -> None:
-    wrong = mariadb.url.replace("//reader:", "//readers:")
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ("guest:old", "the server does not accept user and password"),
+        ("guests:guest", "the server does not accept user and password"),
+        ("guest:guest", "this user may not enter the database"),
+    ],
+)
+def test_a_login_that_is_refused_waits_and_is_told_without_the_user(
+    mariadb: MariadbPlace, wrong: str, reason: str
+) -> None:
+    mariadb.sql("create or replace user guest@'127.0.0.1' identified by 'guest'")
+    login = mariadb.url.partition("@")[0]
+    url = mariadb.url.replace(login, f"mariadb://{wrong}")
 
     with pytest.raises(CallFailedError) as caught:
-        outcomes(mariadb, {"database": wrong}, [order(1)])
+        outcomes(mariadb, {"database": url}, [order(1)])
 
-    assert str(caught.value).endswith("was refused: access denied error (1045)")
-    assert "readers" in caught.value.__notes__[0]
+    assert str(caught.value).endswith(f"no connection; {reason}")
+    assert "guest" not in str(caught.value)
+    assert caught.value.is_temporary
+    assert "guest" in caught.value.__notes__[0]
 
 
 def test_a_connection_that_broke_is_replaced(place: Place) -> None:

@@ -26,8 +26,6 @@ _TEMPORARY: Final = LOST | {
 """Too many connections, locks, deadlocks, a server that became read-only, an interrupted statement, a full disk."""
 _OF_STATEMENT: Final = frozenset(
     {
-        1044,
-        1045,
         1046,
         1049,
         1051,
@@ -42,12 +40,18 @@ _OF_STATEMENT: Final = frozenset(
         1149,
         1227,
         1251,
-        1698,
     }
 )
-"""The statement or the login is wrong, so that no other record would fare better."""
-_UNTOLD: Final = frozenset({1044, 1045, 1064, 1698})
-"""Their words hold the user, who may be a secret, or a part of the statement."""
+"""The statement is wrong, so that no other record would fare better."""
+_LOGIN: Final = {
+    1044: "this user may not enter the database",
+    1045: "the server does not accept user and password",
+    1698: "the server does not accept user and password",
+}
+"""Temporary, since a password that was changed on one side is soon changed on the other. Their own words hold the user, who may
+be a secret."""
+_UNTOLD: Final = frozenset({1064})
+"""Its words hold a part of the statement."""
 
 
 def failure_of(error: Exception, what: str) -> SqlFailedError:
@@ -59,9 +63,11 @@ def failure_of(error: Exception, what: str) -> SqlFailedError:
         number = 2013
     if number in LOST:
         text = f"{what}: no connection; the server cannot be reached, or the connection broke"
+    elif number in _LOGIN:
+        text = f"{what}: no connection; {_LOGIN[number]}"
     else:
         text = f"{what} was refused: {_phrase(number, error)}"
-    is_temporary = number in _TEMPORARY or isinstance(error, OSError)
+    is_temporary = number in _TEMPORARY or number in _LOGIN or isinstance(error, OSError)
     failure = SqlFailedError(
         text,
         is_temporary=is_temporary,
