@@ -181,9 +181,9 @@ class Registry:
         """What an answer that is about no record asks for; what the other side says may hold anything and is left out."""
         status = _status(error)
         if status in (401, 403):
-            return RestartError(
-                f"the schema registry at {self.url} refuses to tell {what} (HTTP {status});"
-                " check 'user' and 'password' of the setting 'schema_registry'"
+            return SettingsError(
+                f"schema_registry: {self.url} refuses to tell {what} (HTTP {status}); check 'user' and 'password', or"
+                " 'certificate', of the setting 'schema_registry'"
             )
         if status is None and not _is_transport(error):
             return error

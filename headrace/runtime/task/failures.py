@@ -16,6 +16,7 @@ from headrace.runtime.errors import (
     FlowStoppedError,
     RestartError,
     RetriableError,
+    SettingsError,
     StoreCorruptError,
     TransactionError,
 )
@@ -43,7 +44,14 @@ from headrace.runtime.task.stage_event import VALUE, stage_event
 
 logger = logging.getLogger(__name__)
 
-NOT_THE_RECORD = (RestartError, FencedError, TransactionError, RetriableError, StoreCorruptError)
+NOT_THE_RECORD = (
+    RestartError,
+    FencedError,
+    TransactionError,
+    RetriableError,
+    StoreCorruptError,
+    SettingsError,
+)
 
 
 class Failures:

@@ -11,7 +11,6 @@ from headrace.runtime.contracts.format import FormatUse
 from headrace.runtime.errors import (
     FlowError,
     RecordError,
-    RestartError,
     RetriableError,
     SettingsError,
     UndecodableError,
@@ -30,6 +29,7 @@ stages:
   - {name: in, action: kafka, config: {topics: in, format: avro}, out: sink}
   - {name: sink, action: publish, config: {topic: orders, format: avro}}
 """
+READING = AVRO_FLOW.replace("topic: orders, format: avro", "topic: orders")
 NEXT = {**ORDER, "fields": [*ORDER["fields"], {"name": "more", "type": "string"}]}
 
 
@@ -110,11 +110,25 @@ def test_who_may_not_ask_stops_the_worker_and_reads_no_password() -> None:
         refused = formats_of(registry, user="ann", password="wrong-word")
         allowed = formats_of(registry, user="ann", password="correct")
 
-        with pytest.raises(RestartError, match="HTTP 401") as raised:
+        with pytest.raises(SettingsError, match=r"HTTP 401\); check .*'schema_registry'") as raised:
             decoder(refused, "avro")(framed(1, b""))
 
         assert "wrong-word" not in str(raised.value)
+        assert raised.value.exit_code == 4
         assert encoder(allowed, "avro")(EVENT)
+
+
+def test_who_may_not_ask_makes_no_dead_letters_of_what_cannot_be_read() -> None:
+    with registry_running(RegistryServer("ann", "correct")) as registry:
+        registry.put("in-value", ORDER)
+        settings = SchemaRegistrySettings(url=registry.url, user="ann", password="wrong")
+        run = running(READING, topics=["in"], schema_registry=settings)
+
+        with pytest.raises(SettingsError, match="HTTP 401"):
+            run.run(framed(1, b""))
+        run.member.close()
+
+        assert run.dead_letters == []
 
 
 # ---- writing
