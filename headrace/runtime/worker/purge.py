@@ -17,14 +17,15 @@ PURGE_EVERY_S = 30.0
 class LinkPurge:
     """Every thirty seconds, in a thread of its own, so that commits do not wait for it.
 
-    A purge that fails is made up for by the next one.
+    A purge that fails is made up for by the next one. What was sent back to a stage goes at once: the group does not subscribe
+    to its topic, so the brokers forget its position there when nothing was committed for `offsets.retention.minutes`.
     """
 
     def __init__(self, admin: Admin, plans: Sequence[Plan], clock: Clock) -> None:
         self._admin = admin
         self._clock = clock
         self._topics = {topic for plan in plans for topic in plan.link_topics.values()}
-        self._topics |= {plan.replay_topic(sub) for plan in plans for sub in plan.sub_topologies}
+        self._replays = {plan.replay_topic(sub) for plan in plans for sub in plan.sub_topologies}
         self._next_s = clock.monotonic_s() + PURGE_EVERY_S
         self._positions: dict[TopicPartition, int] = {}
         self._pool = ThreadPoolExecutor(1, "headrace-purge")
@@ -32,10 +33,12 @@ class LinkPurge:
 
     def committed(self, positions: Mapping[TopicPartition, int]) -> None:
         """Note committed positions, and purge when it is time. Returns at once."""
+        replayed = {p: o for p, o in positions.items() if p.topic in self._replays}
         self._positions.update({p: o for p, o in positions.items() if p.topic in self._topics})
+        self._positions.update(replayed)
         now_s = self._clock.monotonic_s()
         if (
-            now_s < self._next_s
+            (now_s < self._next_s and not replayed)
             or not self._positions
             or (self._running and not self._running.done())
         ):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from headrace.runtime.clock import Clock
 from headrace.runtime.contracts.broker import Admin, Message, Reader, TopicPartition
-from headrace.runtime.errors import BrokerUnavailableError
+from headrace.runtime.errors import BrokerUnavailableError, HeadraceError
 from headrace.runtime.plan import Plan, SubTopology
 from headrace.runtime.task.program import Program
 from headrace.runtime.task.records import REPLAY, header
@@ -97,13 +97,20 @@ class Replays:
         ]
         new = [one for one in there if one not in self._begin]
         if new:
-            known = self._find_committed(new)
-            unknown = [one for one in new if one not in known]
-            first = self._admin.offsets(unknown, "earliest") if unknown else {}
-            self._begin |= {one: known.get(one, first.get(one, 0)) for one in new}
+            known, first = self._find_committed(new), self._admin.offsets(new, "earliest")
+            self._begin |= {one: known.get(one, first[one]) for one in new}
+            self._delete({one: at for one, at in known.items() if first[one] < at})
         ends = self._admin.ends(there) if there else {}
         at = {one: self.uncommitted.get(one, self._begin[one]) for one in there}
         return {one: offset for one, offset in at.items() if offset < ends[one]}, ends
+
+    def _delete(self, done: Mapping[TopicPartition, int]) -> None:
+        """Delete what a purge has left: should the brokers forget the positions one day, nothing of it may be there."""
+        try:
+            if done:
+                self._admin.delete_records(done)
+        except HeadraceError as error:
+            logger.warning("events that were sent back and are done were not deleted: %s", error)
 
     def _read(
         self, behind: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]

@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
+from headrace.runtime.contracts.broker import TopicPartition
 from headrace.runtime.deadletters import Choice, Letter, LetterBox, Replay
 from headrace.runtime.deadletters.change import edit
+from headrace.runtime.worker.purge import LinkPurge
 from tests.unit.running import NOW_MS, Running, plans_of, running
 
 HEAD = "name: flow\nstages:\n- {name: in, action: kafka, config: {topics: in}, out: first}\n"
@@ -203,6 +205,33 @@ def test_a_member_that_comes_later_goes_on_where_the_last_one_was() -> None:
     later.drain()
 
     assert later.data("out") == [{"a": 1, "x": 2}, {"a": 3, "x": 6}]
+
+
+def test_what_is_done_is_deleted_at_once_and_when_that_failed_at_the_next_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stages = "- {{name: first, action: map, {}, out: sink}}\n"
+    topic = TopicPartition("headrace.flow.in.replay", 0)
+    run = mended(run_of(stages.format(BAD), {"b": 1}, {"b": 2}), stages.format(MENDED))
+    admin = run.broker.admin()
+    monkeypatch.setattr(LinkPurge, "committed", lambda *_: None)
+    replay(run)
+    left, end = (admin.offsets([topic], where)[topic] for where in ("earliest", "latest"))
+
+    again = mended(run, stages.format(MENDED))
+    monkeypatch.undo()
+    again.drain()
+    with box_of(again) as box:
+        again.feed({})
+        again.drain()
+        edit(box, letters(again)[0], b'{"b": 3}')
+    first = admin.offsets([topic], "earliest")[topic]
+    replay(again)
+    again.member.close()
+
+    assert (left, first) == (0, end)
+    assert admin.offsets([topic], "earliest") == admin.offsets([topic], "latest")
+    assert [one["x"] for one in again.data("out")] == [2, 4, 6]
 
 
 def test_an_event_for_a_stage_that_is_gone_when_it_is_read_is_a_letter_again() -> None:
