@@ -4,7 +4,7 @@ Serves every model that people fill in by hand: the flow document here, and the 
 actions, whose checker adds the stage's name and its path.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Final, NamedTuple, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -60,6 +60,7 @@ def describe_validation(
     data: Any = None,
     *,
     named: Callable[[Path], int] = lambda _: 0,
+    beside: Collection[str] = (),
 ) -> list[Finding]:
     """Everything that validating `data` as `model` found; give the data wherever it is at hand.
 
@@ -68,17 +69,24 @@ def describe_validation(
     Messages name a part by its path, such as `'retry.attempts'`, without as many first steps as
     `named` says that the caller names in its own way. They quote no text of the document but keys,
     durations and the values of fields that have a fixed choice of them.
+    `beside` has the keys of the stage whose `config` this is: one of them in here is one level too deep.
     """
     details = [(dict(detail), _path(detail["loc"], data)) for detail in error.errors()]
     unknown: dict[Path, list[str]] = {}
     for detail, path in details:
-        if detail["type"] == "extra_forbidden":
+        if detail["type"] == "extra_forbidden" and not _is_beside(path, beside):
             unknown.setdefault(path[:-1], []).append(str(path[-1]))
     return [
-        Finding(path, _text(detail, path, data, model, named(path)))
+        Finding(path, f"unknown key {path[-1]!r}: it belongs to the stage, beside 'config'")
+        if detail["type"] == "extra_forbidden" and _is_beside(path, beside)
+        else Finding(path, _text(detail, path, data, model, named(path)))
         for detail, path in details
         if not (detail["type"] == "missing" and _is_mistyped(path, unknown))
     ]
+
+
+def _is_beside(path: Path, beside: Collection[str]) -> bool:
+    return len(path) == 1 and str(path[0]).replace("-", "_") in beside
 
 
 def _is_mistyped(path: Path, unknown: dict[Path, list[str]]) -> bool:

@@ -198,7 +198,10 @@ class _Check:
             kind = load_action(stage.action)
             config = kind.Config.model_validate(dict(stage.config))
         except ValidationError as error:
-            for path, text in describe_validation(error, kind.Config, dict(stage.config)):
+            found = describe_validation(
+                error, kind.Config, dict(stage.config), beside=Stage.model_fields
+            )
+            for path, text in found:
                 self.problem(i, f" ({stage.action}): {text}", "config", *path)
             return
         except HeadraceError as error:

@@ -76,6 +76,32 @@ def one(stage: str, flow: str = "") -> str:
 
 
 @pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("timeout", "5s"),
+        ("retry", "{attempts: 2}"),
+        ("breaker", "{failures: 3}"),
+        ("rate_limit", "{limit: 5}"),
+        ("buffer", "10"),
+        ("on_error", "skip"),
+        ("on-error", "skip"),
+        ("link", "topic"),
+        ("out", "[]"),
+    ],
+)
+def test_a_key_of_the_stage_within_its_config_is_told_where_it_belongs(
+    key: str, value: str
+) -> None:
+    problems = problems_of(
+        one(f"{{name: it, action: http, config: {{url: 'http://a/b', {key}: {value}}}}}")
+    )
+
+    assert [text.partition("stage ")[2] for text in problems] == [
+        f"'it' (http): unknown key '{key}': it belongs to the stage, beside 'config'"
+    ]
+
+
+@pytest.mark.parametrize(
     ("text", "problem"),
     [
         ("name: flow\nstages: [{name: a, action: noop}]", "has no trigger; begin with one"),
