@@ -1,9 +1,10 @@
 """`hydrate` with data of another system: what a lookup (`contracts.lookup`) finds, put into events."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from headrace.operators.answer_cache import UNKNOWN, AnswerCache
+from headrace.operators.hydrate_config import HydrateConfig
 from headrace.operators.identity import identity_of
 from headrace.runtime.contracts.call import (
     BatchAction,
@@ -18,9 +19,6 @@ from headrace.runtime.errors import RecordError
 from headrace.runtime.expression import Expression, Template
 from headrace.runtime.task.records import decode_key
 
-if TYPE_CHECKING:
-    from headrace.operators.hydrate import HydrateConfig
-
 KEY: Final = "hydrate_key"
 OF_TABLES: Final = {
     "is_global": "global",
@@ -33,7 +31,7 @@ OF_TABLES: Final = {
 class HydrateLookup(BatchAction):
     """Adds what a lookup finds. Equal questions of a batch are asked once, and answers remembered where `cache` says so."""
 
-    def __init__(self, name: str, kind: type[Lookup], config: "HydrateConfig") -> None:
+    def __init__(self, name: str, kind: type[Lookup], config: HydrateConfig) -> None:
         super().__init__(config)
         self._name = name
         self._lookup = kind(getattr(config, name))
@@ -69,7 +67,7 @@ class HydrateLookup(BatchAction):
 
 
 def lookup_problems(
-    config: "HydrateConfig", name: str, kind: type[Lookup], missing: Sequence[str]
+    config: HydrateConfig, name: str, kind: type[Lookup], missing: Sequence[str]
 ) -> Iterator[str]:
     """What is wrong with a `hydrate` whose source is a lookup."""
     lookup = kind(getattr(config, name))
@@ -93,7 +91,7 @@ class LookupCaller(Caller):
     """Asks what is not remembered, and puts the answers into the events."""
 
     def __init__(
-        self, config: "HydrateConfig", is_keyed: bool, finder: Finder, opening: Opening
+        self, config: HydrateConfig, is_keyed: bool, finder: Finder, opening: Opening
     ) -> None:
         self._config = config
         self._is_keyed = is_keyed

@@ -5,7 +5,7 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
-from headrace.connectors.sql.connection_config import Decimals
+from headrace.connectors.sql.place import Decimals
 
 PLAIN: Final = frozenset({str, int, float, bool, type(None)})
 """Types of values that stay as they are."""

@@ -2,13 +2,15 @@
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from typing import Any, ClassVar, TypeVar
 
-from headrace.connectors.sql.connection_config import ConnectionPlace
+import orjson
+
 from headrace.connectors.sql.database import Connection, Row, SqlFailedError
+from headrace.connectors.sql.place import ConnectionPlace
 from headrace.connectors.sql.results import PLAIN, plain
 from headrace.connectors.sql.statement import Statement
 
@@ -24,6 +26,10 @@ class ThreadedConnection(Connection):
     """
 
     BEGIN: ClassVar[str] = "begin"
+    PLACE: ClassVar[str] = "?"
+    """Stands for a parameter without a name."""
+    PERCENT: ClassVar[str] = "%"
+    """How the sign is written in the name of a column where a statement has parameters."""
 
     def __init__(self, place: ConnectionPlace, thread: ThreadPoolExecutor, driver: Any) -> None:
         self._place = place
@@ -47,10 +53,6 @@ class ThreadedConnection(Connection):
     @abstractmethod
     def parameter(self, name: str) -> str:
         """How a parameter is written."""
-
-    @abstractmethod
-    def adapted(self, parameters: Row) -> dict[str, Any]:
-        """Values of JSON's types as the driver's."""
 
     async def close(self) -> None:
         if not self._is_closed:
@@ -78,18 +80,46 @@ class ThreadedConnection(Connection):
         self, statement: Statement, parameters: Sequence[Row]
     ) -> list[list[dict[str, Any]]]:
         text = self._spelled(statement)
-        given = [self.adapted(one) for one in parameters]
+        given = [_adapted(one) for one in parameters]
         return await self.run("the query", lambda: [self._fetch(text, one) for one in given])
 
     async def execute(self, statement: Statement, parameters: Sequence[Row]) -> None:
         text = self._spelled(statement)
-        given = [self.adapted(one) for one in parameters]
+        given = [_adapted(one) for one in parameters]
 
         def work() -> None:
             for one in given:
                 self._execute(text, one)
 
         await self.run("the statement", work)
+
+    async def find(
+        self, table: tuple[str, ...], column: str, select: Sequence[str], keys: Sequence[Any]
+    ) -> list[list[dict[str, Any]]]:
+        what = self.listed(dict.fromkeys([*select, column])) if select else "*"
+        begin = f"select {what} from {self.named(table)} where {self.quoted(column)} in "
+
+        def work() -> list[dict[str, Any]]:
+            rows = []
+            for chunk in chunks(keys):
+                places = ", ".join(self.PLACE for _ in chunk)
+                rows += self._fetch(f"{begin}({places})", [adapted(key) for key in chunk])
+            return rows
+
+        rows = await self.run(f"looking in table '{'.'.join(table)}'", work)
+        return matched(rows, column, keys, select)
+
+    def quoted(self, name: str) -> str:
+        """A name of a column or a table. In backticks: in double quotes SQLite takes the name of a missing column for a text."""
+        return "`" + name.replace("`", "``").replace("%", self.PERCENT) + "`"
+
+    def named(self, table: Sequence[str]) -> str:
+        """A table's name, of which each part is quoted."""
+        return ".".join(self.quoted(part) for part in table)
+
+    def listed(self, names: Iterable[str]) -> str:
+        """Names with commas between them."""
+        return ", ".join(self.quoted(name) for name in names)
 
     async def run(self, what: str, work: Callable[[], Result]) -> Result:
         """Do something in the connection's thread. Cancelled, it is interrupted, and the connection is closed."""
@@ -137,6 +167,22 @@ class ThreadedConnection(Connection):
     def _close_driver(self) -> None:
         with suppress(Exception):  # it is of no use any more, in whatever way
             self._driver.close()
+
+
+def chunks(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    """As many at a time as go into one statement."""
+    return (rows[at : at + IN_ONE] for at in range(0, len(rows), IN_ONE))
+
+
+def adapted(value: Any) -> Any:
+    """A value of JSON's types as drivers take it."""
+    if isinstance(value, dict | list):
+        return orjson.dumps(value).decode()
+    return str(value) if isinstance(value, str) else value
+
+
+def _adapted(parameters: Row) -> dict[str, Any]:
+    return {name: adapted(value) for name, value in parameters.items()}
 
 
 async def opened(thread: ThreadPoolExecutor, open_one: Callable[[], Result]) -> Result:

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from headrace.operators.hydrate import Hydrate, HydrateConfig
+from headrace.operators.hydrate import Hydrate
+from headrace.operators.hydrate_config import HydrateConfig
 from headrace.runtime.contracts.action import KeyedAction, TableSource
 from headrace.runtime.errors import RecordError
 from tests.unit.operators.join.fake_task import FakeTask, action_of

@@ -2,15 +2,13 @@
 
 import contextlib
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-import orjson
-
 from headrace.connectors.sql.database import Column, Kind, Row, SqlFailedError, Table
 from headrace.connectors.sql.mysql.failures import LOST, failure_of
-from headrace.connectors.sql.threaded import IN_ONE, ThreadedConnection, matched
+from headrace.connectors.sql.threaded import ThreadedConnection, adapted, chunks
 
 _KINDS: Final[dict[str, Kind]] = {
     **dict.fromkeys(("binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob"), "bytes"),
@@ -41,6 +39,9 @@ _CATALOG: Final = """
 class MysqlConnection(ThreadedConnection):
     """Takes many rows in one statement."""
 
+    PLACE = "%s"
+    PERCENT = "%%"  # in statements with parameters PyMySQL gives the sign a meaning
+
     def failure(self, error: Exception, what: str) -> SqlFailedError:
         failure = failure_of(error, what)
         if failure.status in LOST:
@@ -57,9 +58,6 @@ class MysqlConnection(ThreadedConnection):
 
     def parameter(self, name: str) -> str:
         return f"%({name})s"
-
-    def adapted(self, parameters: Row) -> dict[str, Any]:
-        return {name: _adapted(value) for name, value in parameters.items()}
 
     def _spelled(self, statement: Any) -> str:
         return str(statement.spelled(self.parameter, percent="%%" if statement.names else "%"))
@@ -96,17 +94,19 @@ class MysqlConnection(ThreadedConnection):
     async def insert(
         self, table: Table, columns: Sequence[str], rows: Sequence[Row], key: Sequence[str] | None
     ) -> None:
-        begin = f"insert into {_name(table.name)} ({_list(columns)}) values "
+        begin = f"insert into {self.named(table.name)} ({self.listed(columns)}) values "
         end = ""
         if key is not None:
             others = [name for name in columns if name not in key] or [key[0]]
-            changed = ", ".join(f"{_quoted(name)} = values({_quoted(name)})" for name in others)
+            changed = ", ".join(
+                f"{self.quoted(name)} = values({self.quoted(name)})" for name in others
+            )
             end = f" on duplicate key update {changed}"
         kinds = [table.columns[name].kind for name in columns]
         one = f"({', '.join('%s' for _ in columns)})"
 
         def work() -> None:
-            for chunk in _chunks(rows):
+            for chunk in chunks(rows):
                 given = [
                     _value(row[name], kind)
                     for row in chunk
@@ -120,9 +120,9 @@ class MysqlConnection(ThreadedConnection):
         self, table: Table, columns: Sequence[str], rows: Sequence[Row], key: Sequence[str]
     ) -> None:
         others = [name for name in columns if name not in key]
-        changed = ", ".join(f"{_quoted(name)} = %s" for name in others)
-        same = " and ".join(f"{_quoted(name)} = %s" for name in key)
-        text = f"update {_name(table.name)} set {changed} where {same}"
+        changed = ", ".join(f"{self.quoted(name)} = %s" for name in others)
+        same = " and ".join(f"{self.quoted(name)} = %s" for name in key)
+        text = f"update {self.named(table.name)} set {changed} where {same}"
         kinds = [(name, table.columns[name].kind) for name in [*others, *key]]
 
         def work() -> None:
@@ -136,8 +136,8 @@ class MysqlConnection(ThreadedConnection):
         one = f"({', '.join('%s' for _ in key)})"
 
         def work() -> None:
-            for chunk in _chunks(rows):
-                text = f"delete from {_name(table.name)} where ({_list(key)}) in ({', '.join(one for _ in chunk)})"
+            for chunk in chunks(rows):
+                text = f"delete from {self.named(table.name)} where ({self.listed(key)}) in ({', '.join(one for _ in chunk)})"
                 self._execute(
                     text, [_value(row[name], kind) for row in chunk for name, kind in kinds]
                 )
@@ -145,34 +145,8 @@ class MysqlConnection(ThreadedConnection):
         await self.run(f"deleting from table '{table.shown}'", work)
 
     async def clear(self, table: Table) -> None:
-        text = f"delete from {_name(table.name)}".replace("%%", "%")
+        text = f"delete from {self.named(table.name)}".replace("%%", "%")
         await self.run(f"clearing table '{table.shown}'", lambda: self._execute(text))
-
-    async def find(
-        self, table: tuple[str, ...], column: str, select: Sequence[str], keys: Sequence[Any]
-    ) -> list[list[dict[str, Any]]]:
-        what = _list(dict.fromkeys([*select, column])) if select else "*"
-
-        def work() -> list[dict[str, Any]]:
-            rows = []
-            for chunk in _chunks(keys):
-                places = ", ".join("%s" for _ in chunk)
-                text = f"select {what} from {_name(table)} where {_quoted(column)} in ({places})"
-                rows += self._fetch(text, [_adapted(key) for key in chunk])
-            return rows
-
-        rows = await self.run(f"looking in table '{'.'.join(table)}'", work)
-        return matched(rows, column, keys, select)
-
-
-def _chunks(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    return (rows[at : at + IN_ONE] for at in range(0, len(rows), IN_ONE))
-
-
-def _adapted(value: Any) -> Any:
-    if isinstance(value, dict | list):
-        return orjson.dumps(value).decode()
-    return str(value) if isinstance(value, str) else value
 
 
 def _value(value: Any, kind: Kind) -> Any:
@@ -183,17 +157,4 @@ def _value(value: Any, kind: Kind) -> Any:
             if moment.tzinfo is not None:
                 moment = moment.astimezone(UTC)
             return moment.replace(tzinfo=None)
-    return _adapted(value)
-
-
-def _quoted(name: str) -> str:
-    """In statements with parameters, in which PyMySQL gives `%` a meaning."""
-    return "`" + name.replace("`", "``").replace("%", "%%") + "`"
-
-
-def _name(name: Sequence[str]) -> str:
-    return ".".join(_quoted(part) for part in name)
-
-
-def _list(names: Any) -> str:
-    return ", ".join(_quoted(name) for name in names)
+    return adapted(value)

@@ -4,9 +4,9 @@ import ssl
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from headrace.connectors.sql.connection_config import ConnectionPlace
 from headrace.connectors.sql.database import Connection, Database
 from headrace.connectors.sql.mysql.failures import failure_of
+from headrace.connectors.sql.place import ConnectionPlace
 from headrace.connectors.sql.threaded import opened
 from headrace.runtime.errors import SettingsError
 

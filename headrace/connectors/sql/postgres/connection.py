@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from headrace.connectors.sql.connection_config import ConnectionPlace
 from headrace.connectors.sql.database import Column, Connection, Kind, Row, SqlFailedError, Table
+from headrace.connectors.sql.place import ConnectionPlace
 from headrace.connectors.sql.postgres import writing
 from headrace.connectors.sql.postgres.failures import failure_of
 from headrace.connectors.sql.postgres.loading import set_up

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from headrace.connectors.sql.connection_config import ConnectionPlace
 from headrace.connectors.sql.database import Connection, Database
+from headrace.connectors.sql.place import ConnectionPlace
 from headrace.connectors.sql.postgres.failures import failure_of
 from headrace.runtime.errors import SettingsError
 

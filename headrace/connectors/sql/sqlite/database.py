@@ -3,8 +3,8 @@
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 
-from headrace.connectors.sql.connection_config import ConnectionPlace
 from headrace.connectors.sql.database import Connection, Database
+from headrace.connectors.sql.place import ConnectionPlace
 from headrace.connectors.sql.sqlite.connection import SqliteConnection
 from headrace.connectors.sql.sqlite.failures import failure_of
 from headrace.connectors.sql.threaded import opened

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from headrace.connectors.sql.action import Sql, SqlExecute, SqlQuery, SqlWrite
-from headrace.connectors.sql.connection_config import DatabaseAddress
+from headrace.connectors.sql.place import DatabaseAddress
 from headrace.connectors.sql.postgres.loading import iso
 from headrace.connectors.url_template import UrlTemplate
 from headrace.runtime.errors import SettingsError
