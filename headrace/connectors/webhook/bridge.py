@@ -3,7 +3,7 @@
 ========== ===================== ===============================================================
 state      next                  what requests are answered with
 ========== ===================== ===============================================================
-starting   running, retrying     503: who has sent what before is being read
+starting   running, retrying     503: connections are made, and who has sent what before is being read
 running    retrying, closed      what they deserve
 retrying   running, closed       503: the broker does not answer, or the producer is made anew
 closed                           503
@@ -33,6 +33,10 @@ PAUSE_S = 1.0
 STATUS_S = 1.0
 LOOK_S = 10.0
 """How often to ask whether the topic takes larger records by now, while there are some that are too large."""
+SILENT_S = 5.0
+"""A connection that takes longer to make, or to make anew, is a Kafka that does not answer."""
+CONNECTING = "the connection to Kafka is being made"
+SILENT = "Kafka does not answer"
 JOIN_S = 5.0
 LINGER_MS = "2"
 UNKNOWN_AFTER_MS = "300000"
@@ -86,6 +90,7 @@ class Bridge:
         self._end = Event()
         self._written = Event()
         self._reported_s = 0.0
+        self._well_s = place.clock.monotonic_s()  # when Kafka was last heard; the start counts
         self._has_tail = settings.remembered == 0
         self._hears_replies = settings.reply_topic is None
         self.outgoing: Outgoing | None = None
@@ -109,7 +114,8 @@ class Bridge:
         if not self._has_tail:
             return "what was taken before is being read"
         if self.outgoing is None or not self._hears_replies:
-            return "Kafka does not answer"
+            silent_s = self._place.clock.monotonic_s() - self._well_s
+            return SILENT if silent_s >= SILENT_S else CONNECTING
         return ""
 
     @property
@@ -191,6 +197,8 @@ class Bridge:
             # A broker in memory answers at once, and an idle one need not be asked ten times a second.
             self._written.wait(RESTED_S if outgoing.unreported else IDLE_S)
         now_s = self._place.clock.monotonic_s()
+        if self._hears_replies:
+            self._well_s = now_s
         if now_s - self._reported_s >= STATUS_S:
             self._tell(outgoing)
 
@@ -267,7 +275,7 @@ class Bridge:
 
     def _tell(self, outgoing: Outgoing) -> None:
         if why_not := self.why_not:
-            self._told("starting", why_not)
+            self._told("retrying" if why_not == SILENT else "starting", why_not)
         else:
             self._told("retrying" if outgoing.trouble else "running", outgoing.trouble)
 

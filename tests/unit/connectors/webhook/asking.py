@@ -26,10 +26,14 @@ TOPIC = "shop.hook"
 
 
 class FixedClock(SystemClock):
-    """A clock whose date a test decides."""
+    """A clock whose date a test decides; time passes by itself, and by `ahead_s`."""
 
     def __init__(self, now_ms: int = 1_700_000_000_000) -> None:
         self.at_ms = now_ms
+        self.ahead_s = 0.0
+
+    def monotonic_s(self) -> float:
+        return super().monotonic_s() + self.ahead_s
 
     def now_ms(self) -> int:
         return self.at_ms

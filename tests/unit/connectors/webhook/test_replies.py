@@ -4,9 +4,11 @@ import asyncio
 from typing import Any
 
 from headrace.connectors.memory import MemoryBroker
+from headrace.connectors.webhook.bridge import CONNECTING, SILENT
 from headrace.connectors.webhook.signatures import Signed
 from headrace.runtime.clock import SystemClock
 from headrace.runtime.contracts.broker import NewTopic
+from headrace.runtime.contracts.feed import FeedStatus
 from tests.unit.connectors.webhook.asking import Answered, Hook, headers_of, hook, until
 
 JSON = {"content-type": "application/json"}
@@ -43,6 +45,30 @@ def test_each_request_gets_the_answer_of_its_own_run() -> None:
         b"second",
         "text/plain",
     )
+
+
+def test_kafka_is_said_not_to_answer_only_after_some_seconds_of_silence() -> None:
+    broker = MemoryBroker(clock=SystemClock())
+    broker.admin().create([NewTopic(name="shop.hook", partitions=1)])
+
+    async def main() -> tuple[list[FeedStatus], list[Answered], Hook]:
+        async with hook(broker=broker, mode="sync", is_awaited=False) as made:
+            await until(lambda: any(one.state == "starting" for one in made.statuses))
+            before = [await made.send(b"1", JSON)]
+            early = list(made.statuses)
+            made.clock.ahead_s += 6
+            await until(lambda: any(SILENT in one.text for one in made.statuses))
+            before.append(await made.send(b"2", JSON))
+            broker.admin().create([NewTopic(name=REPLIES, partitions=1)])
+            await until(lambda: made.statuses[-1].state == "running")
+            return early, before, made
+
+    early, refused, made = asyncio.run(main())
+
+    told = [one.document["detail"] for one in refused]
+    assert not any(SILENT in one.text for one in early)
+    assert (CONNECTING in told[0], SILENT in told[1]) == (True, True)
+    assert {one.state for one in made.statuses if SILENT in one.text} == {"retrying"}
 
 
 def test_a_run_that_does_not_answer_in_time_is_named_and_nothing_waits_on() -> None:
