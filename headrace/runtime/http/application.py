@@ -27,6 +27,8 @@ from headrace.runtime.worker.worker import Worker
 Result = TypeVar("Result")
 THREADS = 8
 """Questions that are looked up at once; further ones wait, up to what `Guard` lets in."""
+WEBHOOKS_SHOWN = 20
+"""Paths of webhooks that an unknown path is answered with."""
 
 
 class Application:
@@ -46,7 +48,7 @@ class Application:
             Route("/state", self._overview),
             Route("/state/{target:path}", self._state),
         ]
-        handlers: dict[Any, Any] = {HTTPException: _http_problem, ProblemError: _problem}
+        handlers: dict[Any, Any] = {HTTPException: self._refused, ProblemError: _problem}
         guarded = Guard(Starlette(routes=routes, exception_handlers=handlers), token=token)
         self.asgi = Routes(worker, guarded)
 
@@ -57,6 +59,24 @@ class Application:
 
     async def _in_thread(self, call: Callable[..., Result], *arguments: Any) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call, *arguments)
+
+    async def _refused(self, request: HttpRequest, error: HTTPException) -> Response:  # noqa: ARG002 # what handlers are called with
+        """What Starlette itself refuses: unknown paths and methods."""
+        status = HTTPStatus(error.status_code)
+        details = {
+            HTTPStatus.NOT_FOUND: f"there are /state, /health and /metrics{self._webhooks()}",
+            HTTPStatus.METHOD_NOT_ALLOWED: "ask with GET",
+        }
+        return problem(status, details.get(status, error.detail), error.headers)
+
+    def _webhooks(self) -> str:
+        """The paths that flows answer, in words; nothing where there are none."""
+        paths = sorted(self._worker.feeds.routes) if self._worker.feeds is not None else []
+        if not paths:
+            return ""
+        left = len(paths) - WEBHOOKS_SHOWN
+        shown = ", ".join(paths[:WEBHOOKS_SHOWN]) + (f" and {left} more" if left > 0 else "")
+        return f", and for webhooks {shown}"
 
     async def _health(self, request: HttpRequest) -> Response:  # noqa: ARG002 # what routes are called with
         told = health(self._worker)
@@ -96,13 +116,3 @@ def _json(document: Any, status: HTTPStatus = HTTPStatus.OK) -> Response:
 
 async def _problem(request: HttpRequest, error: ProblemError) -> Response:  # noqa: ARG001 # what handlers are called with
     return error.response()
-
-
-async def _http_problem(request: HttpRequest, error: HTTPException) -> Response:  # noqa: ARG001 # what handlers are called with
-    """What Starlette itself refuses: unknown paths and methods."""
-    status = HTTPStatus(error.status_code)
-    details = {
-        HTTPStatus.NOT_FOUND: "there are /state, /health and /metrics",
-        HTTPStatus.METHOD_NOT_ALLOWED: "ask with GET",
-    }
-    return problem(status, details.get(status, error.detail), error.headers)

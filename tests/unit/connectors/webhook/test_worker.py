@@ -130,6 +130,20 @@ def test_a_request_runs_the_flow_and_its_state_is_told(tmp_path: Path) -> None:
     assert 'headrace_feed_state{flow="shop",stage="hook",state="running"} 1' in metrics
 
 
+def test_who_asks_for_an_unknown_path_is_told_which_there_are(tmp_path: Path) -> None:
+    async def main() -> tuple[int, bytes]:
+        async with worker_of(tmp_path, FLOW, SYNC) as worker:
+            await ready(worker)
+            return await asyncio.to_thread(post, worker.http_address, "/hooks/shopp", b"{}", JSON)
+
+    status, body = asyncio.run(main())
+
+    told = (
+        "there are /state, /health and /metrics, and for webhooks /hooks/answers/ask, /hooks/shop"
+    )
+    assert (status, json.loads(body)["detail"]) == (404, told)
+
+
 def test_the_answer_of_a_run_is_the_answer_of_its_request(tmp_path: Path) -> None:
     async def main() -> list[tuple[int, object]]:
         async with worker_of(tmp_path, SYNC) as worker:
