@@ -25,6 +25,7 @@ from headrace.runtime.contracts.action import (
 )
 from headrace.runtime.errors import RecordError
 from headrace.runtime.expression import Expression
+from headrace.runtime.expression.errors import described
 from headrace.runtime.lookups import installed_lookups
 
 MISSING: Final = ("pass", "drop", "fail")
@@ -151,7 +152,7 @@ class HydrateTable(KeyedAction):
             self._rows.update(context, event)
             return
         if not isinstance(event, dict):
-            raise RecordError(f"hydrate adds to events that are maps, found {type(event).__name__}")
+            raise RecordError(f"hydrate adds to events that are maps, found {described(event)}")
         row = self._rows.find(context, event, context.timestamp_ms, context.watermark_ms)
         if row is None or row is FORGOTTEN:
             self._missing(context, event)
@@ -172,7 +173,7 @@ class HydrateTable(KeyedAction):
         """
         if not isinstance(row, dict):
             raise RecordError(
-                f"the row of table '{self._topic}' is no map, found {type(row).__name__};"
+                f"the row of table '{self._topic}' is no map, found {described(row)};"
                 " without 'select' and 'merge' it is added whole"
             )
         if not self.config.select:

@@ -17,6 +17,7 @@ from headrace.runtime.contracts.call import (
 from headrace.runtime.contracts.lookup import Finder, Lookup, Question
 from headrace.runtime.errors import RecordError
 from headrace.runtime.expression import Expression, Template
+from headrace.runtime.expression.errors import described
 from headrace.runtime.task.records import decode_key
 
 KEY: Final = "hydrate_key"
@@ -110,7 +111,7 @@ class LookupCaller(Caller):
         """What a record asks; None where its key is null, for which there is nothing."""
         if not isinstance(call.event, dict):
             raise RecordError(
-                f"hydrate adds to events that are maps, found {type(call.event).__name__}"
+                f"hydrate adds to events that are maps, found {described(call.event)}"
             )
         arguments = call.arguments
         if not self._is_keyed:
@@ -164,7 +165,7 @@ class LookupCaller(Caller):
             return ({**event, config.into: found},)
         if not isinstance(found, dict):
             raise CallFailedError(
-                f"what is found is merged into the event, so it must be a map, found {type(found).__name__}"
+                f"what is found is merged into the event, so it must be a map, found {described(found)}"
             )
         return ({**event, **found},)
 
@@ -172,9 +173,7 @@ class LookupCaller(Caller):
         if isinstance(answer, list):
             return [self._selected(one) for one in answer]
         if not isinstance(answer, dict):
-            raise CallFailedError(
-                f"select: what is found has no fields, it is a {type(answer).__name__}"
-            )
+            raise CallFailedError(f"select: what is found has no fields, it is {described(answer)}")
         lacking = [name for name in self._config.select if name not in answer]
         if lacking:
             names = ", ".join(list(answer)[:10])

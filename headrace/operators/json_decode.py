@@ -7,6 +7,7 @@ from pydantic import Field
 
 from headrace.runtime.contracts.action import ActionConfig, Code, InlineAction
 from headrace.runtime.errors import RecordError
+from headrace.runtime.expression.errors import described
 
 
 class JsonDecodeConfig(ActionConfig):
@@ -42,7 +43,7 @@ def decode_json(value: Any) -> Any:
     """Decode; data that is no text or bytes is an error that says what it is."""
     if not isinstance(value, str | bytes):
         raise RecordError(
-            f"json_decode needs text or bytes, found {type(value).__name__}; the record is decoded already"
+            f"json_decode needs text or bytes, found {described(value)}; the record is decoded already"
         )
     try:
         return orjson.loads(value)

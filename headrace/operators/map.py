@@ -11,6 +11,7 @@ from headrace.operators.python_function import copied, load_function
 from headrace.runtime.contracts.action import ActionConfig, Code, InlineAction
 from headrace.runtime.errors import RecordError, SettingsError
 from headrace.runtime.expression import Expression, ExtraNames
+from headrace.runtime.expression.errors import described
 
 ItemExpression = Annotated[Expression, ExtraNames("item", "index")]
 
@@ -194,5 +195,5 @@ def list_of(value: Any) -> list[Any]:
     if isinstance(value, list | tuple):
         return list(value)
     raise RecordError(
-        f"each needs a list, found {type(value).__name__}; wrap a single value as [value]"
+        f"each needs a list, found {described(value)}; wrap a single value as [value]"
     )

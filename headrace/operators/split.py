@@ -9,6 +9,7 @@ from pydantic import Field
 from headrace.runtime.contracts.action import ActionConfig, Code, InlineAction
 from headrace.runtime.errors import RecordError
 from headrace.runtime.expression import Expression
+from headrace.runtime.expression.errors import described
 
 PART: Final = "part"
 FIELD_NAME: Final = r"^[A-Za-z_][A-Za-z0-9_]*$"
@@ -140,5 +141,5 @@ def list_of(value: Any) -> list[Any]:
     if isinstance(value, list | tuple):
         return list(value)
     raise RecordError(
-        f"items: needs a list, found {type(value).__name__}; wrap a single value as [value]"
+        f"items: needs a list, found {described(value)}; wrap a single value as [value]"
     )

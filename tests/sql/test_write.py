@@ -234,7 +234,7 @@ def test_a_value_that_does_not_fit_its_column_is_the_record_s(place: Place) -> N
 
     made = outcomes(place, {}, events, changes)
 
-    assert "the value of column 'b' cannot be read, found str" in str(made[0].error)
+    assert "the value of column 'b' cannot be read, found text" in str(made[0].error)
     assert made[1].error is None
     assert "the value of column 'j'" in str(made[2].error)
     assert [row[0] for row in place.sql("select id from orders")] == [2]

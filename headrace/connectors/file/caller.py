@@ -18,6 +18,7 @@ from headrace.connectors.file.lines import Lines
 from headrace.connectors.file.part import Part, leftovers
 from headrace.runtime.contracts.call import Call, Caller, CallFailedError, Opening, Outcome
 from headrace.runtime.errors import RecordError, SettingsError
+from headrace.runtime.expression.errors import described
 
 logger = logging.getLogger(__name__)
 
@@ -171,7 +172,7 @@ def _checked(partition: Any) -> str:
     if isinstance(partition, int | float) and not isinstance(partition, bool):
         partition = str(partition)
     if not isinstance(partition, str):
-        raise RecordError(f"partition: must be text, found {type(partition).__name__}")
+        raise RecordError(f"partition: must be text, found {described(partition)}")
     if partition == "":
         return ""
     steps = partition.split("/")

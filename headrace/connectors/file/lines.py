@@ -9,6 +9,7 @@ import orjson
 
 from headrace.connectors.file.config import FileConfig
 from headrace.runtime.errors import RecordError
+from headrace.runtime.expression.errors import described
 
 
 class Lines:
@@ -31,7 +32,7 @@ class Lines:
             RecordError: it cannot be written so.
         """
         if self._needs_maps and not isinstance(value, dict):
-            raise RecordError(f"rows are made of maps, found {type(value).__name__}; see 'value'")
+            raise RecordError(f"rows are made of maps, found {described(value)}; see 'value'")
         try:
             if self._is_csv:
                 return _csv_line([_cell(value.get(name)) for name in self._columns])

@@ -12,6 +12,7 @@ from headrace.connectors.http_call.request import CONTENT_TYPES, encoded, header
 from headrace.connectors.url_template import UrlTemplate
 from headrace.runtime.contracts.call import Call, Caller, CallFailedError, Opening, Outcome
 from headrace.runtime.errors import RecordError
+from headrace.runtime.expression.errors import described
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _SENDING_EVENTS = frozenset({"POST", "PUT", "PATCH"})
@@ -43,7 +44,7 @@ class HttpCaller(Caller):
         config = self._config
         if (config.into is not None or config.merge) and not isinstance(call.event, dict):
             raise RecordError(
-                f"the answer is added to events that are maps, found {type(call.event).__name__}"
+                f"the answer is added to events that are maps, found {described(call.event)}"
             )
         request = self._request(call)
         body: Any
@@ -89,4 +90,4 @@ class HttpCaller(Caller):
 
 
 def _kind(value: Any) -> str:
-    return "nothing" if value is None else type(value).__name__
+    return "nothing" if value is None else described(value)

@@ -18,6 +18,7 @@ from headrace.runtime.contracts.call import CallFailedError
 from headrace.runtime.errors import RecordError
 from headrace.runtime.expression import Expression
 from headrace.runtime.expression.computation import Computation
+from headrace.runtime.expression.errors import described
 from headrace.runtime.expression.schema import expression_schema
 
 ANSWER_NAMES: Final = ("body", "status", "headers")
@@ -105,8 +106,7 @@ class Pages:
     def _items_of(self, body: Any, answer: Answer) -> list[Any]:
         found = self._items(body, answer.status, answer.headers) if self._items else body
         if not isinstance(found, list):
-            kind = "null" if found is None else type(found).__name__
-            raise RecordError(f"pages.items: must be the list of a page, found {kind}")
+            raise RecordError(f"pages.items: must be the list of a page, found {described(found)}")
         return found
 
     def _following(
@@ -125,7 +125,7 @@ class Pages:
         if target is None or target == "":
             return None
         if not isinstance(target, str):
-            raise RecordError(f"pages.next: must be a URL or null, found {type(target).__name__}")
+            raise RecordError(f"pages.next: must be a URL or null, found {described(target)}")
         url = urljoin(request.url, target)
         check_url(url)
         if origin_of(url) != origin_of(original.url):

@@ -11,6 +11,7 @@ from headrace.connectors.http_call.connection_config import HttpConnectionConfig
 from headrace.connectors.url_template import UrlTemplate
 from headrace.runtime.errors import RecordError
 from headrace.runtime.expression import Template
+from headrace.runtime.expression.errors import described
 from headrace.runtime.task.records import encode_key
 
 Content = Literal["json", "form", "text"]
@@ -89,7 +90,7 @@ def with_query(url: str, query: Any) -> str:
     if query is None:
         return url
     if not isinstance(query, dict):
-        raise RecordError(f"query: must be a map of parameters, found {type(query).__name__}")
+        raise RecordError(f"query: must be a map of parameters, found {described(query)}")
     pairs = [
         (name, _plain("query", one))
         for name, value in query.items()
@@ -116,7 +117,7 @@ def headers_of(arguments: Mapping[str, Any]) -> dict[str, str]:
     if found is None:
         return {}
     if not isinstance(found, dict):
-        raise RecordError(f"headers: must be a map of headers, found {type(found).__name__}")
+        raise RecordError(f"headers: must be a map of headers, found {described(found)}")
     headers = {}
     for name, value in found.items():
         if value is None:
@@ -136,7 +137,7 @@ def encoded(body: Any, content: Content) -> bytes:
     """
     if content == "form":
         if not isinstance(body, dict):
-            raise RecordError(f"body: a form is made of a map, found {type(body).__name__}")
+            raise RecordError(f"body: a form is made of a map, found {described(body)}")
         pairs = [
             (name, _plain("body", one))
             for name, value in body.items()
@@ -158,9 +159,7 @@ def _plain(field: str, value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, str | int | float):
         return str(value)
-    raise RecordError(
-        f"{field}: values are text, numbers or booleans, found {type(value).__name__}"
-    )
+    raise RecordError(f"{field}: values are text, numbers or booleans, found {described(value)}")
 
 
 def _is_token(name: str) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 from headrace.runtime.contracts.call import Call
 from headrace.runtime.errors import RecordError
+from headrace.runtime.expression.errors import described
 
 
 def mail_of(call: Call, moment: Any) -> EmailMessage:
@@ -58,4 +59,4 @@ def _address(value: Any, name: str) -> str:
 def _text(value: Any, name: str) -> str:
     if isinstance(value, str | int | float):
         return str(value)
-    raise RecordError(f"email.{name}: must be text, found {type(value).__name__}")
+    raise RecordError(f"email.{name}: must be text, found {described(value)}")

@@ -13,6 +13,7 @@ from headrace.connectors.notify.config import SlackConfig
 from headrace.connectors.url_template import check_url
 from headrace.runtime.contracts.call import Call, Caller, Opening, Outcome
 from headrace.runtime.errors import RecordError, SettingsError
+from headrace.runtime.expression.errors import described
 
 
 class SlackCaller(Caller):
@@ -48,10 +49,10 @@ class SlackCaller(Caller):
 def _message(call: Call) -> dict[str, Any]:
     fields = call.arguments.get("fields")
     if fields is not None and not isinstance(fields, dict):
-        raise RecordError(f"slack.fields: must be a map, found {type(fields).__name__}")
+        raise RecordError(f"slack.fields: must be a map, found {described(fields)}")
     blocks = call.arguments.get("blocks")
     if blocks is not None and not isinstance(blocks, list):
-        raise RecordError(f"slack.blocks: must be a list, found {type(blocks).__name__}")
+        raise RecordError(f"slack.blocks: must be a list, found {described(blocks)}")
     text = call.arguments["text"]
     return {
         **(fields or {}),

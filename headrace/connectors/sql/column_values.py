@@ -10,6 +10,7 @@ import orjson
 
 from headrace.connectors.sql.database import Column, Kind
 from headrace.runtime.errors import RecordError
+from headrace.runtime.expression.errors import described
 
 Epoch = Literal["ms", "us", "ns"]
 _PER_SECOND: Final[Mapping[Epoch, int]] = {"ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
@@ -53,7 +54,7 @@ class ColumnValues:
                 made[name] = None if value is None else self._converters[name](value)
             except (ValueError, TypeError, OverflowError, binascii.Error):
                 raise RecordError(
-                    f"the value of column '{name}' cannot be read, found {type(value).__name__}"
+                    f"the value of column '{name}' cannot be read, found {described(value)}"
                 ) from None
         return made
 

@@ -9,6 +9,7 @@ from headrace.connectors.sql.parameters import parameters_of
 from headrace.connectors.sql.statement import Statement
 from headrace.runtime.contracts.call import Call, Caller, CallFailedError, Opening, Outcome
 from headrace.runtime.errors import RecordError
+from headrace.runtime.expression.errors import described
 
 
 class QueryCaller(Caller):
@@ -54,9 +55,7 @@ class QueryCaller(Caller):
     def _with(self, event: Any, found: list[dict[str, Any]]) -> dict[str, Any]:
         config = self._config
         if not isinstance(event, dict):
-            raise RecordError(
-                f"rows are added to events that are maps, found {type(event).__name__}"
-            )
+            raise RecordError(f"rows are added to events that are maps, found {described(event)}")
         if config.rows == "one" and len(found) != 1:
             raise CallFailedError(f"rows: one is needed, and the query found {len(found)}")
         if config.merge:

@@ -12,6 +12,7 @@ from headrace.connectors.sql.database import Table
 from headrace.connectors.sql.envelope import changes_of, is_envelope
 from headrace.runtime.contracts.call import Call, CallFailedError
 from headrace.runtime.errors import RecordError
+from headrace.runtime.expression.errors import described
 
 COLUMN = "column_"
 
@@ -50,7 +51,7 @@ class RecordRows:
         ):
             if not isinstance(event, dict):
                 raise RecordError(
-                    f"from: debezium needs events that are maps, found {type(event).__name__}"
+                    f"from: debezium needs events that are maps, found {described(event)}"
                 )
             changes = changes_of(event, self.key)
             return [made for one in changes for made in self._change(one)]
@@ -65,7 +66,7 @@ class RecordRows:
             return {name: call.arguments[COLUMN + name] for name in self._config.columns}
         if not isinstance(call.event, dict):
             raise RecordError(
-                f"rows are made of events that are maps, found {type(call.event).__name__}; see 'columns'"
+                f"rows are made of events that are maps, found {described(call.event)}; see 'columns'"
             )
         return call.event
 

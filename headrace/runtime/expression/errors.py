@@ -37,6 +37,11 @@ def kind_of(value: object) -> str:
     return KINDS.get(type(value), "a value of another kind")
 
 
+def described(value: object) -> str:
+    """What a value is, in the user's words: `null`, `text`, `a number`, `a list`."""
+    return with_article(kind_of(value))
+
+
 def with_article(kind: str) -> str:
     """`list` becomes `a list`; mass nouns stay as they are."""
     return f"a {kind}" if kind in {"number", "boolean", "list", "map", "set"} else kind

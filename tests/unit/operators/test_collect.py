@@ -59,7 +59,7 @@ def test_an_empty_list_goes_to_the_stage_for_it() -> None:
 @pytest.mark.parametrize(
     ("event", "config", "error"),
     [
-        ({"a": 1}, {"items": "event.a"}, "items: needs a list, found int"),
+        ({"a": 1}, {"items": "event.a"}, "items: needs a list, found a number"),
         ([1], {"items": "event", "into": "x"}, "the event is no map"),
         ([1], {"items": "event", "keep": False}, "an item is no map"),
     ],

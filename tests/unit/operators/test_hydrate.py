@@ -95,8 +95,13 @@ def test_results_keep_their_runs() -> None:
 @pytest.mark.parametrize(
     ("row", "event", "config", "error"),
     [
-        (ROW, [1], {}, "hydrate adds to events that are maps, found list"),
-        ("x", {"id": 1}, {"merge": True}, "the row of table 'shop.the-users' is no map, found str"),
+        (ROW, [1], {}, "hydrate adds to events that are maps, found a list"),
+        (
+            "x",
+            {"id": 1},
+            {"merge": True},
+            "the row of table 'shop.the-users' is no map, found text",
+        ),
         (ROW, {"id": 1}, {"select": ["mail"]}, "has no field 'mail'; it has name, age"),
     ],
 )

@@ -145,7 +145,7 @@ def test_what_is_found_goes_into_the_event(config: dict[str, Any], user: Any, ma
     [
         ({"missing": "fail"}, {"user": 9}, "nothing was found"),
         ({"select": ["size"]}, {"user": 1}, "has no field 'size'; it has name, age"),
-        ({"key": "1"}, [1], "adds to events that are maps, found list"),
+        ({"key": "1"}, [1], "adds to events that are maps, found a list"),
     ],
 )
 def test_what_cannot_be_added_fails(config: dict[str, Any], event: Any, message: str) -> None:

@@ -61,7 +61,7 @@ def test_map_makes(config: dict[str, Any], made: Any) -> None:
         ({"convert": {"e": "int"}}, "cannot convert null to int"),
         ({"convert": {"a": "bool"}}, "cannot convert text to bool: it is none of true, false"),
         ({"convert": {"a": "json"}}, "cannot convert text to json: it is not JSON"),
-        ({"each": "event.a"}, "each needs a list, found str"),
+        ({"each": "event.a"}, "each needs a list, found text"),
     ],
 )
 def test_map_refuses(config: dict[str, Any], error: str) -> None:

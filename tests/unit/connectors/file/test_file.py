@@ -150,6 +150,24 @@ def test_a_record_cannot_lead_out_of_the_folder(tmp_path: Path, day: Any) -> Non
     assert files(tmp_path) == ["in/good/orders.call.jsonl"]
 
 
+@pytest.mark.parametrize(
+    ("event", "kind"),
+    [(None, "null"), ("x", "text"), (1.5, "a number"), (True, "a boolean"), ([1], "a list")],
+)
+def test_what_is_no_row_is_named_in_the_words_of_the_document(
+    tmp_path: Path, event: Any, kind: str
+) -> None:
+    told = []
+
+    async def step(calling: Calling) -> None:
+        told.extend([str(one.error) for one in await calling.outcomes(event)])
+
+    writing(tmp_path, {"format": "csv", "columns": ["a"]}, step)
+    writing(tmp_path, {"format": "parquet"}, step)
+
+    assert told == [f"rows are made of maps, found {kind}; see 'value'"] * 2
+
+
 def test_csv_has_a_header_and_its_columns(tmp_path: Path) -> None:
     config = {"format": "csv", "columns": ["b", "a"]}
     events = [{"a": 'say "x", y', "b": 1, "c": 0}, {"a": [1, True], "b": None}, {"a": "two\nlines"}]

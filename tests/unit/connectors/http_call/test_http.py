@@ -161,8 +161,8 @@ def test_an_answer_without_a_body_is_null() -> None:
 def test_only_maps_can_be_merged_and_added_to() -> None:
     error = failure({"merge": True}, lambda _: [1])
 
-    assert "so it must be a map, found list" in str(error)
-    with pytest.raises(RecordError, match="added to events that are maps, found list"):
+    assert "so it must be a map, found a list" in str(error)
+    with pytest.raises(RecordError, match="added to events that are maps, found a list"):
         answered({"into": "a"}, event=[1])
 
 
@@ -310,7 +310,7 @@ def test_pages_are_collected_into_one_list(pages: dict[str, Any], following: str
         ({"items": "body.items", "next": "body.next"}, {"items": [], "next": "/"}, "go round"),
         ({"limit": 2, "cursor": "body.n", "items": "[1]"}, None, "more than 2 pages"),
         ({"next": "body.next", "items": "[]"}, {"next": "http://evil.example/"}, "is at http://evil.example"),
-        ({"next": "body.next"}, {"next": None}, "must be the list of a page, found dict"),
+        ({"next": "body.next"}, {"next": None}, "must be the list of a page, found a map"),
         ({"next": "body.after", "items": "[]"}, {"next": None}, "has no field 'after'"),
     ],
 )  # fmt: skip # one table

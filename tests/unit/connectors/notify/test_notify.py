@@ -255,7 +255,7 @@ def test_a_mail_has_the_same_id_when_its_record_comes_again() -> None:
         ({"to": "a@b.c\nBcc: x@y.z"}, "email.to: holds"),
         ({"to": []}, "email.to: there is no address"),
         ({"subject": "a\nBcc: x@y.z"}, "a line break"),
-        ({"text": ["a"]}, "email.text: must be text, found list"),
+        ({"text": ["a"]}, "email.text: must be text, found a list"),
     ],
 )
 def test_a_record_cannot_change_who_gets_a_mail(fields: dict[str, Any], message: str) -> None:
