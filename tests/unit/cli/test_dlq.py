@@ -5,9 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from headrace.connectors.memory import MemoryBroker
+from headrace.runtime.cli.dlq import dlq
 from headrace.runtime.clock import ManualClock, SystemClock
 from headrace.runtime.contracts.broker import Message, ProducerSettings, TopicPartition
 from tests.unit.cli.conftest import Call, send
@@ -287,3 +289,18 @@ def test_doctor_counts_the_letters_that_are_not_dealt_with(
 
     assert before.startswith("2 wait in")
     assert told().startswith("1 wait in")
+
+
+def test_the_page_says_which_commands_ask_and_how_not_to_be_asked() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "dead_letters.md").read_text("utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| `") and "--yes" in line]
+    told = {row.split("`")[1].split()[0] for row in rows}
+    context = click.Context(dlq)
+    commands = {name: dlq.get_command(context, name) for name in dlq.list_commands(context)}
+    asking = {
+        name
+        for name, command in commands.items()
+        if command is not None and any(one.name == "is_sure" for one in command.params)
+    }
+
+    assert told == asking == {"replay", "purge"}
