@@ -70,7 +70,7 @@ class Capture:
         if self._place.stopped.is_set():
             return
         if is_first and not self._has_begun and self._config.snapshot == "always":
-            self._ask_for(progress, SnapshotRequest(()), is_asked=False)
+            self._ask_for(progress, SnapshotRequest(()), is_owed=True)
         self._stream(progress)
 
     # The beginning
@@ -93,14 +93,7 @@ class Capture:
             stored.tables = [name for name in stored.tables if name not in lost.tables]
         self._writer.go_on_at(stored.position)
         stored.phase = "streaming"
-        for name, pending in stored.pending.items():
-            if not pending.is_asked:  # somebody may have mended the config since
-                pending.where = self._configured(TableName(*name.split(".", 1)))
         return stored
-
-    def _configured(self, name: TableName) -> str | None:
-        """The condition that the config has for rows of a table."""
-        return self._tables.of(self._config.snapshot_where, name)
 
     def _is_cut_short(self, stored: Progress) -> bool:
         """Whether a snapshot ended within a table that cannot be read in chunks, so that only all over again is right."""
@@ -132,10 +125,7 @@ class Capture:
             progress.phase = "streaming"
         else:
             progress.phase = "snapshot"
-            progress.pending = {
-                str(table.name): Pending(where=self._configured(table.name), is_asked=False)
-                for table in tables
-            }
+            progress.pending = {str(table.name): Pending(is_owed=True) for table in tables}
         writer.commit(progress)
         self._has_begun = True
         return progress
@@ -150,7 +140,7 @@ class Capture:
             pending = progress.pending.get(str(table.name))
             if pending is None:
                 continue
-            for rows, cursor in source.snapshot(table, pending.where):
+            for rows, cursor in source.snapshot(table, self._condition(table, pending)):
                 pending.rows += writer.write_rows(rows)
                 pending.cursor = cursor
                 writer.commit(progress)
@@ -233,11 +223,9 @@ class Capture:
             name = str(table.name)
             self._known[name] = table
             if self._config.snapshot != "never" and self._config.outbox is None and table.has_key:
-                where = self._configured(table.name)
-                progress.pending[name] = Pending(where=where, is_asked=False)
-                self._new.add(
-                    name
-                )  # stored with its first rows: until then it is added anew after a crash
+                progress.pending[name] = Pending(is_owed=True)
+                # Stored with its first rows: until then it is added anew after a crash.
+                self._new.add(name)
             else:
                 progress.tables.append(name)
 
@@ -253,7 +241,7 @@ class Capture:
         progress.signals = offset
 
     def _ask_for(
-        self, progress: Progress, request: SnapshotRequest, *, is_asked: bool = True
+        self, progress: Progress, request: SnapshotRequest, *, is_owed: bool = False
     ) -> None:
         chosen = [
             name
@@ -263,12 +251,28 @@ class Capture:
         for name in chosen:
             if not self._known[name].has_key:
                 continue
-            where = request.where or self._configured(self._known[name].name)
-            progress.pending[name] = Pending(where=where, is_asked=is_asked)
+            unread = progress.pending.get(name)
+            is_left = unread is not None and unread.is_owed
+            where = request.where
+            if where is None and not is_left and not is_owed:
+                where = self._configured(self._known[name])
+            progress.pending[name] = Pending(where=where, is_owed=is_owed or is_left)
             progress.given_up.pop(name, None)
             if self._chunk_table == name:  # begin again
                 self._chunk, self._chunk_table = None, ""
                 self._writer.forget_held()
+
+    def _configured(self, table: SourceTable) -> str | None:
+        return self._tables.of(self._config.snapshot_where, table.name)
+
+    def _condition(self, table: SourceTable, pending: Pending) -> str | None:
+        """The condition of the rows that are to be read; None for all."""
+        if not pending.is_owed:
+            return pending.where
+        owed = self._configured(table)
+        if owed is None or pending.where is None:
+            return owed
+        return f"({owed}) or ({pending.where})"
 
     def _known_tables(self) -> dict[str, SourceTable]:
         if not self._known:
@@ -306,7 +310,10 @@ class Capture:
             return True
         try:
             self._chunk = self._source.chunk(
-                table, pending.cursor, self._config.snapshot_rows, pending.where
+                table,
+                pending.cursor,
+                self._config.snapshot_rows,
+                self._condition(table, pending),
             )
         except ConditionRefusedError as refused:
             self._give_up(progress, name, refused)
@@ -324,19 +331,20 @@ class Capture:
         Raises:
             CaptureError: nobody has asked; the rows belong to the capture.
         """
-        pending = progress.pending[name]
-        if not pending.is_asked:
+        pending = progress.pending.pop(name)
+        if pending.is_owed and pending.where is None:
+            condition = self._configured(self._known[name])
             raise CaptureError(
                 "database_refused",
-                f"the rows of {name} cannot be read where {pending.where}: {refused}; mend 'snapshot_where'",
+                f"the rows of {name} cannot be read where {condition}: {refused}; mend 'snapshot_where'",
             ) from refused
+        if pending.is_owed:
+            progress.pending[name] = Pending(is_owed=True)
         text = (
             f"the snapshot of {name} where {pending.where} was given up after {pending.rows:,} rows: {refused}; ask for it again"
             " with another condition"
         )
         logger.warning("flow '%s': '%s': %s", self._place.flow, self._place.stage, text)
-        del progress.pending[name]
-        self._new.discard(name)  # its rows are owed all the same, and read as if it came only now
         progress.given_up[name] = text
 
     # What others see

@@ -21,14 +21,14 @@ _TIMEOUT_S = 30.0
 class Pending:
     """A table whose rows are still to be read: `cursor` is where to go on, None at its beginning.
 
-    `is_asked` tells what somebody has asked for, and can be given up, from the rows that the capture owes. Progress that does
-    not say so was stored when both were one; there it may be given up, as nothing else ends a request that fails.
+    `where` is what somebody has asked for, and can be given up. Rows that the capture owes anyway (`is_owed`: of the beginning,
+    or of a table that was added) are those that meet the config's condition, besides.
     """
 
     cursor: Any = None
     where: str | None = None
     rows: int = 0  # written so far
-    is_asked: bool = True
+    is_owed: bool = False
 
 
 @dataclass

@@ -53,6 +53,7 @@ class ListSource:
     lost: HeadraceError | None = None
     confirmed: list[Position] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
+    conditions: list[str | None] = field(default_factory=list)
     fail_at: int | None = None
     at: int = 0
 
@@ -110,6 +111,7 @@ class ListSource:
         self.confirmed.append(position)
 
     def chunk(self, table: SourceTable, cursor: Any, count: int, where: str | None) -> Chunk:
+        self.conditions.append(where)
         return self.chunks[str(cursor)]
 
     def try_condition(self, table: SourceTable, where: str) -> None:
@@ -297,6 +299,14 @@ def refusing(world: World, *log: list[tuple[int, str]], **given: Any) -> Refusin
     return Refusing(world.stopped, list(log), **given)
 
 
+def ask(world: World, where: str | None = None) -> None:
+    """As `headrace cdc snapshot` does."""
+    producer = world.place.producer(is_transactional=False)
+    request = SnapshotRequest((str(TABLE.name),), where)
+    producer.produce(signals_topic(world.place.name), request.encoded())
+    producer.flush(1)
+
+
 def waiting_for(world: World, pending: Pending) -> None:
     """Leave a capture behind that was still reading a table."""
     writer = world.run(world.source())
@@ -328,10 +338,7 @@ def test_a_request_that_was_given_up_is_told_until_it_is_made_again() -> None:
     waiting_for(world, Pending(where="1 / 0 > n"))
     world.run(refusing(world))
     before = list(world.stored().given_up)
-    producer = world.place.producer(is_transactional=False)
-    request = SnapshotRequest((str(TABLE.name),))
-    producer.produce(signals_topic(world.place.name), request.encoded())
-    producer.flush(1)
+    ask(world)
     chunk = Chunk([row(1, "a")], None, until=0)
     world.run(world.source([(2, "b")], [(3, "c")], chunks={"None": chunk}))
 
@@ -341,7 +348,7 @@ def test_a_request_that_was_given_up_is_told_until_it_is_made_again() -> None:
 
 def test_rows_that_nobody_asked_for_are_owed_so_that_their_condition_ends_the_capture() -> None:
     world = World(snapshot_where={"orders": "1 / 0 > n"})
-    waiting_for(world, Pending(where="an older one", is_asked=False))
+    waiting_for(world, Pending(is_owed=True))
 
     with pytest.raises(CaptureError, match=r"where 1 / 0 > n: .*; mend 'snapshot_where'"):
         world.run(refusing(world))
@@ -350,19 +357,56 @@ def test_rows_that_nobody_asked_for_are_owed_so_that_their_condition_ends_the_ca
 
 
 def test_a_condition_of_the_config_that_was_mended_holds_for_rows_that_are_still_owed() -> None:
-    world = World()
-    waiting_for(world, Pending(where="1 / 0 > n", is_asked=False))
-
+    world = World(snapshot_where={"orders": "n > 4"})
+    waiting_for(world, Pending(is_owed=True))
     chunk = Chunk([row(5, "old")], None, until=0)
-    world.run(refusing(world, [(1, "a")], chunks={"None": chunk}))
+    source = world.source([(1, "a")], chunks={"None": chunk})
+
+    world.run(source)
+
+    assert source.conditions == ["n > 4"]
+    assert (5, "old") in world.records()
+
+
+@pytest.mark.parametrize(
+    ("configured", "condition"), [({}, None), ({"orders": "n > 4"}, "(n > 4) or (n < 2)")]
+)
+def test_a_request_for_rows_of_a_table_that_is_still_owed_leaves_none_out(
+    configured: dict[str, str], condition: str | None
+) -> None:
+    world = World(snapshot_where=configured)
+    waiting_for(world, Pending(cursor=[9], is_owed=True))
+    ask(world, "n < 2")
+    chunk = Chunk([], None, until=0)
+    log = [[(1, "a")], [(2, "b")], [(3, "c")]]
+    source = world.source(*log, chunks={"[9]": Chunk([], None, until=9), "None": chunk})
+
+    world.run(source)
+
+    assert source.conditions[-1] == condition
+
+
+def test_a_refused_request_for_a_table_that_is_still_owed_leaves_the_rows_that_are() -> None:
+    world = World(snapshot_where={"orders": "n > 4"})
+    waiting_for(world, Pending(where="1 / 0 > n", is_owed=True))
+
+    class RefusingOne(Refusing):
+        def chunk(self, table: SourceTable, cursor: Any, count: int, where: str | None) -> Chunk:
+            return super().chunk(table, cursor, count, where if "1 / 0" in str(where) else None)
+
+    world.stopped.clear()
+    chunk = Chunk([row(5, "old")], None, until=0)
+    log = [[(1, "a")], [(2, "b")]]
+    world.run(RefusingOne(world.stopped, log, chunks={"None": chunk}))
 
     assert (5, "old") in world.records()
+    assert list(world.stored().given_up) == ["public.orders"]
 
 
 def test_progress_of_an_older_version_can_be_read() -> None:
     progress = Progress("streaming", {}, Position({"lsn": 5}), ["t"], {"t": Pending([1], "x > 1")})
     older = orjson.loads(progress.encoded())
-    del older["given_up"], older["pending"]["t"]["is_asked"]
+    del older["given_up"], older["pending"]["t"]["is_owed"]
 
     assert Progress.decoded(orjson.dumps(older)) == progress
 
