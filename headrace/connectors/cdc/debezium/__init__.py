@@ -11,6 +11,9 @@ file           what
 `engine`       Debezium's engine in Java
 `entries`      positions that lose no row where many rows share an entry of the log
 `failures`     why an engine ended
+`operation`    the capture seen from the command line
+`needs`        what the engine needs, on this machine and in the database
+`database`     the database as the native engine would enter it
 `properties`   the connector's properties; also those of `engine: connect`
 `settings`     the values of the config's templates
 `topics`       the connector's topics

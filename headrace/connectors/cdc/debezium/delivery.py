@@ -6,7 +6,14 @@ from typing import Any, Final
 import orjson
 
 from headrace.connectors.cdc.config import CdcConfig
-from headrace.connectors.cdc.debezium.frames import Again, Batch, EngineRecord, again_of, pair_of
+from headrace.connectors.cdc.debezium.frames import (
+    Again,
+    Batch,
+    EngineRecord,
+    Offsets,
+    again_of,
+    pair_of,
+)
 from headrace.connectors.cdc.debezium.properties import HEARTBEAT_PREFIX, class_of
 from headrace.connectors.cdc.errors import CaptureError
 from headrace.connectors.cdc.progress import Progress, read_progress, read_to_end
@@ -25,6 +32,14 @@ _TAIL: Final = 400
 def history_topic(name: str) -> str:
     """The topic of the database's schema, statement by statement; kept for ever, as old changes are read with it."""
     return f"{name}.history"
+
+
+def is_within_snapshot(offsets: Offsets) -> bool:
+    """Whether a position is within a snapshot; also where there is none yet."""
+    found = [orjson.loads(value) for _, value in offsets]
+    return not found or any(
+        one.get("snapshot") not in (None, False, "false") for one in found if one
+    )
 
 
 class Delivery:
@@ -102,10 +117,7 @@ class Delivery:
     @property
     def is_in_snapshot(self) -> bool:
         """Whether the stored position is within a snapshot; also before there is any."""
-        found = [orjson.loads(value) for _, value in self.offsets]
-        return not found or any(
-            one.get("snapshot") not in (None, False, "false") for one in found if one
-        )
+        return is_within_snapshot(self.offsets)
 
     def deliver(self, batch: Batch) -> None:
         """Write a batch and commit it.

@@ -40,7 +40,7 @@ def start_java(jars: Sequence[str], options: Sequence[str], java_home: str, fold
     logging.write_text(LOGGING)
     try:
         jpype.startJVM(
-            _java_library(java_home),
+            java_library(java_home),
             "-Xmx512m",
             f"-Dlog4j2.configurationFile={logging}",
             f"-Djava.io.tmpdir={folder}",
@@ -52,7 +52,12 @@ def start_java(jars: Sequence[str], options: Sequence[str], java_home: str, fold
         raise RuntimeError(f"Java does not start: {error}") from error
 
 
-def _java_library(java_home: str) -> str:
+def java_library(java_home: str) -> str:
+    """The library of the Java that `start_java` starts; an empty home has it found.
+
+    Raises:
+        RuntimeError: there is none.
+    """
     if java_home:
         return _library_of(Path(java_home))
     try:

@@ -7,6 +7,11 @@ from headrace.connectors.cdc.debezium.process import EngineProcess
 from headrace.connectors.cdc.debezium.redaction import Redaction
 from headrace.connectors.cdc.errors import CaptureError, ChangesLostError, DatabaseUnavailableError
 
+ANEW = (
+    "stop the worker and run `headrace cdc drop-slot`, which also forgets the position: the next start begins anew with what the"
+    " tables hold then"
+)
+"""The way on after changes were lost."""
 _DENIED = (
     "password authentication failed",
     "access denied",
@@ -76,20 +81,18 @@ def explained(
     if end["message"] == _OURS:
         return DatabaseUnavailableError(f"the Debezium engine ended: {text}")
     if end["message"] == _AHEAD:
-        return ChangesLostError(
-            _AHEAD, f"{text}; only a snapshot anew is right: give the stage another name or slot"
-        )
+        return ChangesLostError(_AHEAD, f"{text}; only a snapshot anew is right: {ANEW}")
     if any(words in low for words in _LOST):
         return ChangesLostError(
             "slot_lost",
             f"the database no longer has changes that were not captured: {text}; only a snapshot anew is right ('snapshot:"
-            " when_needed' takes one)",
+            f" when_needed' takes one): {ANEW}",
         )
     if "publication" in low and "does not exist" in low:
         return ChangesLostError(
             "publication_missing",
-            f"the publication was dropped, and what was changed since cannot be read: {text}; make it again, and take a snapshot"
-            " anew under another slot or name of the stage",
+            f"the publication was dropped, and what was changed since cannot be read: {text}; only a snapshot anew is"
+            f" right: {ANEW}",
         )
     if any(words in low for words in _DENIED):
         return CaptureError("access_denied", f"the database refuses this user: {text}")

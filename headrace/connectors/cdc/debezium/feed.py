@@ -8,6 +8,7 @@ from headrace.connectors.cdc.config import CdcConfig
 from headrace.connectors.cdc.debezium.delivery import Delivery
 from headrace.connectors.cdc.debezium.failures import explained
 from headrace.connectors.cdc.debezium.frames import BATCH, END, LIFE, Frame, decode_batch, pair_of
+from headrace.connectors.cdc.debezium.operation import DebeziumOperation
 from headrace.connectors.cdc.debezium.process import EngineProcess, engine_jars
 from headrace.connectors.cdc.debezium.properties import (
     connector_properties,
@@ -121,6 +122,10 @@ class DebeziumFeed(Exclusive):
             "is_many": has_many_partitions(self.config),
             "is_postgres": kind_of_class(self.config) == "postgresql",
         }
+
+    def operation(self, place: FeedPlace) -> DebeziumOperation:
+        """What the command line does with this feed."""
+        return DebeziumOperation(self.config, self.prefix, place, self._redaction(place))
 
     def _redaction(self, place: FeedPlace) -> Redaction:
         address = address_of(place.settings)
