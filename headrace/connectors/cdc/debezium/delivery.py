@@ -95,7 +95,7 @@ class Delivery:
             raise CaptureError(
                 "other_engine",
                 f"the stored position is of {dict(stored.identity)}, and this is {dict(expected)}; a position cannot be carried"
-                " over: give the stage another name",
+                " over: give the stage another name, or stop the worker and run `headrace cdc drop-slot`, which forgets it",
             )
         self._progress = stored
         assert stored.position is not None
