@@ -4,8 +4,14 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from headrace.runtime.clock import Clock
-from headrace.runtime.contracts.broker import Admin, Message, Reader, TopicPartition
-from headrace.runtime.errors import BrokerUnavailableError, HeadraceError
+from headrace.runtime.contracts.broker import (
+    Admin,
+    Message,
+    Reader,
+    TopicDescription,
+    TopicPartition,
+)
+from headrace.runtime.errors import BrokerUnavailableError, HeadraceError, RestartError
 from headrace.runtime.plan import Plan, SubTopology
 from headrace.runtime.task.program import Program
 from headrace.runtime.task.records import REPLAY, header
@@ -53,6 +59,7 @@ class Replays:
         self._reader: Reader | None = None
         self._next_s = clock.monotonic_s()
         self._looked_with: object = None
+        self._is_refused = False
         self._begin: dict[TopicPartition, int] = {}
         """Where each partition stands by the last commit."""
         self.uncommitted: dict[TopicPartition, int] = {}
@@ -89,7 +96,7 @@ class Replays:
         self, owned: Collection[TopicPartition]
     ) -> tuple[dict[TopicPartition, int], Mapping[TopicPartition, int]]:
         """The partitions with something to read, from where on, and their ends."""
-        described = self._admin.describe({one.topic for one in owned}) if owned else {}
+        described = self._described({one.topic for one in owned})
         there = [
             one
             for one in owned
@@ -100,9 +107,20 @@ class Replays:
             known, first = self._find_committed(new), self._admin.offsets(new, "earliest")
             self._begin |= {one: known.get(one, first[one]) for one in new}
             self._delete({one: at for one, at in known.items() if first[one] < at})
-        ends = self._admin.ends(there) if there else {}
+        # Not where an open transaction ends: nothing of it can be read, and the flow's own topics would wait for it, too.
+        ends = self._admin.offsets(there, "latest") if there else {}
         at = {one: self.uncommitted.get(one, self._begin[one]) for one in there}
         return {one: offset for one, offset in at.items() if offset < ends[one]}, ends
+
+    def _described(self, topics: Collection[str]) -> Mapping[str, TopicDescription]:
+        """Those that exist. Where the brokers do not let anybody ask for a topic that there is none of, there is none."""
+        try:
+            return self._admin.describe(topics) if topics else {}
+        except RestartError as error:
+            if not self._is_refused:
+                logger.warning("dead letters that are sent back to a stage stay unread: %s", error)
+            self._is_refused = True
+            return {}
 
     def _delete(self, done: Mapping[TopicPartition, int]) -> None:
         """Delete what a purge has left: should the brokers forget the positions one day, nothing of it may be there."""
