@@ -21,6 +21,7 @@ from headrace.runtime.expression.errors import described
 from headrace.runtime.task.records import decode_key
 
 KEY: Final = "hydrate_key"
+NOTHING: Final[Mapping[str, Any]] = {}
 OF_TABLES: Final = {
     "is_global": "global",
     "format": "format",
@@ -64,7 +65,10 @@ class HydrateLookup(BatchAction):
 
     def caller(self, opening: Opening) -> Caller:
         finder = self._lookup.finder(opening)
-        return LookupCaller(self.config, self._lookup.is_keyed, finder, opening)
+        asks_more = bool(self._lookup.arguments())
+        return LookupCaller(
+            self.config, finder, opening, is_keyed=self._lookup.is_keyed, asks_more=asks_more
+        )
 
 
 def lookup_problems(
@@ -89,20 +93,45 @@ def lookup_problems(
 
 
 class LookupCaller(Caller):
-    """Asks what is not remembered, and puts the answers into the events."""
+    """Asks what is not remembered, and puts the answers into the events.
+
+    Args:
+        is_keyed: whether there is a key that is looked for.
+        asks_more: whether a question needs more of its record than the key.
+    """
 
     def __init__(
-        self, config: HydrateConfig, is_keyed: bool, finder: Finder, opening: Opening
+        self,
+        config: HydrateConfig,
+        finder: Finder,
+        opening: Opening,
+        *,
+        is_keyed: bool,
+        asks_more: bool,
     ) -> None:
         self._config = config
         self._is_keyed = is_keyed
+        self._asks_more = asks_more
         self._finder = finder
         self._cache = AnswerCache(config.cache, opening.clock) if config.cache else None
 
     async def process(self, calls: Sequence[Call]) -> Sequence[Outcome]:
-        asked: list[Question | RecordError | None] = [_attempted(self._question, c) for c in calls]
-        answers = await self._answers([one for one in asked if isinstance(one, Question)])
-        return [self._outcome(call, one, answers) for call, one in zip(calls, asked, strict=True)]
+        asked: list[Question | RecordError | None] = []
+        for call in calls:
+            try:
+                asked.append(self._question(call))
+            except RecordError as error:
+                asked.append(error)
+        answers = await self._answers([one for one in asked if one.__class__ is Question])
+        outcomes: list[Outcome] = []
+        into = None if self._config.select or self._config.merge else self._config.into
+        for call, one in zip(calls, asked, strict=True):
+            answer = answers[one.id] if one.__class__ is Question else None
+            if answer.__class__ is dict and into is not None:  # most are so
+                outcomes.append(Outcome(({**call.event, into: answer},)))
+            else:
+                outcomes.append(self._outcome(call, one, answer))
+        return outcomes
 
     async def close(self) -> None:
         await self._finder.close()
@@ -119,8 +148,12 @@ class LookupCaller(Caller):
         key = arguments[KEY] if KEY in arguments else decode_key(call.key)
         if key is None:
             return None
+        if not self._asks_more:
+            kind = key.__class__
+            quick = str(key) if kind is int else "text " + str(key) if kind is str else None
+            return Question(key, NOTHING, quick or identity_of(key, "key"))
         others = {name: value for name, value in arguments.items() if name != KEY}
-        return Question(key, others, identity_of([key, others] if others else key, "key"))
+        return Question(key, others, identity_of([key, others], "key"))
 
     async def _answers(self, questions: Iterable[Question]) -> dict[str, Any]:
         answers: dict[str, Any] = {}
@@ -139,12 +172,9 @@ class LookupCaller(Caller):
                     self._cache.put(question_id, answer)
         return answers
 
-    def _outcome(
-        self, call: Call, asked: Question | RecordError | None, answers: Mapping[str, Any]
-    ) -> Outcome:
+    def _outcome(self, call: Call, asked: Question | RecordError | None, answer: Any) -> Outcome:
         if isinstance(asked, RecordError):
             return Outcome(error=asked)
-        answer = None if asked is None else answers[asked.id]
         if isinstance(answer, Exception):
             return Outcome(error=answer)
         try:
@@ -181,11 +211,3 @@ class LookupCaller(Caller):
                 f"select: what is found has no field '{lacking[0]}'; it has {names}"
             )
         return {name: answer[name] for name in self._config.select}
-
-
-def _attempted(ask: Any, call: Call) -> Question | RecordError | None:
-    try:
-        found: Question | None = ask(call)
-    except RecordError as error:
-        return error
-    return found
