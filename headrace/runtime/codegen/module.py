@@ -77,7 +77,8 @@ class LinePlace:
 
     `event` is the local variable that holds the stage's input, `variables` tells which local variable holds a name
     of the expression language (`results.x`, `key`, ...), `is_decoding` marks the lines that decode the record. Where the stage
-    `is_alone` with the event, its code may change it in place.
+    `is_alone` with the event, its code may change it in place. Where a line `is_partly_done`, the stage may have sent on
+    something of this event before it, and may do so behind it.
     """
 
     entry: Entry
@@ -86,6 +87,7 @@ class LinePlace:
     variables: Mapping[str, str]
     is_decoding: bool = False
     is_alone: bool = False
+    is_partly_done: bool = False
 
 
 @dataclass(frozen=True)

@@ -189,6 +189,7 @@ class StageCode:
     def forward_each(self, items: str, item: str) -> Iterator[None]:
         with self.block(f"for {item} in {items}:"), self.writer.attempt():
             self.scope = self.scope.shared()  # an item may be in the list twice
+            self._has_sent()
             yield
 
     def forward_to(self, stage: str) -> None:
@@ -201,6 +202,12 @@ class StageCode:
             self.writer.stage(
                 self.entry, self.entry.graph.by_name[stage], scope, sender=self.node.name
             )
+        self._has_sent()
+
+    def _has_sent(self) -> None:
+        """Note that lines of this stage may fail from here on when it has sent on something already."""
+        if self.writer.place is not None:
+            self.writer.place = replace(self.writer.place, is_partly_done=True)
 
     def check_input(self, schema: Mapping[str, Any]) -> None:
         """Check the decoded record against the flow's `input` schema."""

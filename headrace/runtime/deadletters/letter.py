@@ -7,7 +7,7 @@ from typing import Any, Final
 import orjson
 
 from headrace.runtime.contracts.broker import Headers, Message, TopicPartition
-from headrace.runtime.task.records import BYTES, CROSSING, OWN, RUN, SENDER, TRIGGER
+from headrace.runtime.task.records import BYTES, CROSSING, OWN, PARTLY_DONE, RUN, SENDER, TRIGGER
 from headrace.runtime.task.stage_event import VALUE
 
 CARRIED: Final = (RUN, TRIGGER, CROSSING, BYTES, SENDER)
@@ -102,6 +102,11 @@ class Letter:
     def enters(self) -> bool:
         """Whether it is all that it takes to go on at the stage."""
         return self.raw(VALUE) == b"event" and self.value is not None
+
+    @property
+    def is_partly_done(self) -> bool:
+        """Whether the stage that failed may have sent on something of the event already."""
+        return self.raw(PARTLY_DONE) is not None
 
     @property
     def user_headers(self) -> Headers:

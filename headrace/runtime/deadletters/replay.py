@@ -67,13 +67,10 @@ class Replay:
         if not self._from_source:
             way = way_to_stage(self._plan, letter, self._box.existing)
             if way is not None:
+                self._check_repeats(way)
                 return way, letter
         way = way_of(self._plan, letter)
-        if way.repeats and not self._repeats:
-            stages = ", ".join(f"'{name}'" for name in way.repeats)
-            raise RecordError(
-                f"{stages} would work on the record again, and so repeat what it has done already; --repeat does so all the same"
-            )
+        self._check_repeats(way)
         topic = self._described(way.to.topic)
         if topic is None or way.to.partition >= topic.partitions:
             raise RecordError(f"{way.to} does not exist any more")
@@ -85,6 +82,13 @@ class Replay:
             )
         whole = self._whole(letter)
         return way_of(self._plan, whole), whole
+
+    def _check_repeats(self, way: Way) -> None:
+        if way.repeats and not self._repeats:
+            stages = ", ".join(f"'{name}'" for name in way.repeats)
+            raise RecordError(
+                f"{stages} would work on the record again, and so repeat what it has done already; --repeat does so all the same"
+            )
 
     def send(self, letters: Iterable[Letter]) -> Iterator[Refusal]:
         """Replay letters; those that are refused come back, the others are in their topics when the iterator has ended.

@@ -37,8 +37,9 @@ class Way:
 
 
 def way_to_stage(plan: Plan, letter: Letter, existing: Mapping[str, int]) -> Way | None:
-    """How the event of a letter goes back to its stage, and to no other; None where the letter does not hold what that takes.
+    """How the event of a letter goes back to its stage; None where the letter does not hold what that takes.
 
+    No other stage sees the event again, but where the stage had sent on a part of it, those behind it see that part again.
     The event goes to the partition whose task has the state of its key. `existing` are the partitions of each topic there is.
     """
     node, source = plan.graph.by_name.get(letter.stage), letter.source
@@ -54,16 +55,19 @@ def way_to_stage(plan: Plan, letter: Letter, existing: Mapping[str, int]) -> Way
     told = [pair for pair in letter.headers if pair[0] not in (VALUE, EDITED, REPLAY, REPLAYED_RUN)]
     headers = [*told, (REPLAY, node.name.encode())]
     to = TopicPartition(plan.replay_topic(sub), partition)
-    return Way(to, headers, (), is_own_topic=True, partitions=count)
+    repeats = tuple(_behind(plan.graph, node)) if letter.is_partly_done else ()
+    return Way(to, headers, repeats, is_own_topic=True, partitions=count)
+
+
+def _behind(graph: Graph, failed: Node) -> Iterator[str]:
+    """Stages with effects that get what a stage sends on."""
+    return (one.name for one in graph.fused(failed.name) if _has_effects(graph, one, None))
 
 
 def _tasks(plan: Plan, sub: SubTopology, existing: Mapping[str, int]) -> int:
     """How many partitions the replay topic of a sub-topology has; 0 where nobody would read it."""
-    home = plan.home_topic(sub)
-    if home is not None:
-        return existing.get(home, 0)
     if not plan.is_stateful:
-        return 0
+        return existing.get(plan.home_topic(sub) or "", 0)
     found = [n for topic, n in existing.items() if any(_reads(s, topic) for s in sub.sources)]
     return max(found, default=0)
 
@@ -95,7 +99,9 @@ def way_of(plan: Plan, letter: Letter) -> Way:
             f"the flow has changed: stage '{node.name}' is not behind '{letter.source.topic}' any more"
         )
     repeated = dict.fromkeys(
-        one for source in entries for one in _repeated(graph, source.stage, node)
+        one
+        for source in entries
+        for one in _repeated(graph, source.stage, node, is_partly_done=letter.is_partly_done)
     )
     is_own = any(source.is_link for source in entries)
     back: Headers = [(REPLAY, node.name.encode())]
@@ -122,13 +128,13 @@ def _comes_to(graph: Graph, entry: str, failed: Node) -> bool:
     return failed.name in through or bool(through.intersection(graph.inputs[failed.name]))
 
 
-def _repeated(graph: Graph, entry: str, failed: Node) -> Iterator[str]:
+def _repeated(graph: Graph, entry: str, failed: Node, *, is_partly_done: bool) -> Iterator[str]:
     """Stages with effects that records pass from the entry on without having to pass the one that failed.
 
     Where a stage on the way makes many events of one, the others have gone on: then all that is behind it is repeated.
     """
     through = {node.name: node for node in graph.fused(entry)}
-    fans_out = any(
+    fans_out = is_partly_done or any(
         _fans_out(node)
         for name, node in through.items()
         if name == failed.name or name in graph.ancestors[failed.name]
@@ -163,10 +169,11 @@ def _fans_out(node: Node) -> bool:
     return node.stage.action == "split" or getattr(node.action.config, "each", None) is not None
 
 
-def _has_effects(graph: Graph, node: Node, failed: Node) -> bool:
+def _has_effects(graph: Graph, node: Node, failed: Node | None) -> bool:
     if node.keyed is not None:
         return True
     if isinstance(node.action, InlineAction) and node.action.sinks():
         return True
     behind = (one for one in node.targets if graph.by_name[one].is_behind_topic(node.name))
-    return any(one != failed.name for one in behind)  # what failed has not come to its topic
+    # What failed has not come to its topic.
+    return any(failed is None or one != failed.name for one in behind)

@@ -28,19 +28,16 @@ from headrace.runtime.task.emission import Emission
 from headrace.runtime.task.failure import Failure, explained, generated_frame
 from headrace.runtime.task.log_limit import LogLimit
 from headrace.runtime.task.records import (
-    BYTES,
-    CROSSING,
     REPLAY,
     RUN,
-    SENDER,
     SOURCE_TOPIC,
-    TRIGGER,
     decode_key,
     header,
+    origin_run,
     plain_headers,
     run_of,
 )
-from headrace.runtime.task.stage_event import VALUE, stage_event
+from headrace.runtime.task.stage_event import CARRIED, VALUE, stage_event
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +54,8 @@ NOT_THE_RECORD = (
 class Failures:
     """Carries out `on_error`. One per program; called from generated code, on the member's thread.
 
-    `produce` is the blocking form that waits for room in the queue; `secrets` are values that must not be told.
+    `produce` is the blocking form that waits for room in the queue; `secrets` are values that must not be told. What headers tell
+    of a record's origin holds in `link_topics` and `replay_topics` only: elsewhere somebody else may have written them.
     """
 
     def __init__(
@@ -67,6 +65,8 @@ class Failures:
         clock: Clock,
         produce: Callable[..., None],
         dead_letter_topics: Mapping[str, str],
+        link_topics: Collection[str],
+        replay_topics: Collection[str],
         secrets: Collection[str],
         dead_letter_limit: Limit | None = None,
     ) -> None:
@@ -77,6 +77,8 @@ class Failures:
         self._clock = clock
         self._produce = produce
         self._dead_letter_topics = dead_letter_topics
+        self._replay_topics = frozenset(replay_topics)
+        self._own_topics = self._replay_topics.union(link_topics)
         self._secrets = secrets
         self._modules: dict[str, Module] = {}
         self._namespaces: dict[str, Mapping[str, Any]] = {}
@@ -187,7 +189,7 @@ class Failures:
                 "topic": message.topic(),
                 "partition": message.partition(),
                 "offset": message.offset(),
-                "run": (header(message, RUN) or run_of(message).encode()).decode(),
+                "run": self._run_of(message),
             },
         }
 
@@ -208,14 +210,11 @@ class Failures:
             attempts.append((came.value, came.key, max(came.timestamp_ms, 0), entering))
         theirs, value = plain_headers(message) or [], message.value()
         carried = self._carried(message)
-        if isinstance(message, Emission):
-            # What a keyed stage sends on is in no topic: without its event, nobody could tell what has failed.
+        if isinstance(message, Emission) or message.topic() in self._replay_topics:
+            # What a keyed stage sends on is in no topic, and what was sent back is not what the told source holds: without
+            # the event, nobody could tell what has failed.
             value = _value_of(frame.f_locals.get(failure.place.event))
             carried.append((VALUE, b"shown"))
-        elif header(message, SOURCE_TOPIC) is not None:
-            value = (
-                None  # the record of an earlier letter, which the told source is the source of, too
-            )
         omitted: Headers = [("headrace-value-omitted", str(len(value or b"")).encode())]
         if value is not None or message.value() is None:
             attempts.append((value, message.key(), timestamp, theirs + told + carried))
@@ -248,12 +247,14 @@ class Failures:
             "headrace-source-timestamp": str(message.timestamp()[1]),
         }
         own: Headers = [(n, v.encode(errors="backslashreplace")) for n, v in told.items()]
-        for (
-            name,
-            text,
-        ) in source.items():  # what is sent back to a stage tells where it once came from
-            own.append((name, header(message, name) or text.encode()))
-        return [*own, (RUN, header(message, RUN) or run_of(message).encode())]
+        is_sent_back = message.topic() in self._replay_topics  # and tells where it once came from
+        for name, text in source.items():
+            told_before = header(message, name) if is_sent_back else None
+            own.append((name, told_before or text.encode()))
+        return [*own, (RUN, self._run_of(message).encode())]
+
+    def _run_of(self, message: Message) -> str:
+        return origin_run(message) if message.topic() in self._own_topics else run_of(message)
 
     def sent_back(self, message: Message, plan: Plan, stage: str) -> None:
         """An event was sent back to a stage that this worker's document does not have there: it is a dead letter again."""
@@ -272,7 +273,9 @@ class Failures:
 
     def _carried(self, message: Message) -> Headers:
         """What a record of a link topic needs besides to be processed again."""
-        return [p for p in message.headers() or () if p[0] in (CROSSING, TRIGGER, BYTES, SENDER)]
+        if message.topic() not in self._own_topics:
+            return []
+        return [pair for pair in message.headers() or () if pair[0] in CARRIED]
 
 
 def _value_of(event: Any) -> bytes | None:

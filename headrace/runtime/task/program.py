@@ -120,6 +120,8 @@ class Program:
             clock=clock,
             produce=self.produce_later,
             dead_letter_topics={p.name: p.dead_letter_topic for p in plans if p.dead_letter_topic},
+            link_topics={topic for plan in plans for topic in plan.link_topics.values()},
+            replay_topics={plan.replay_topic(sub) for plan in plans for sub in plan.sub_topologies},
             secrets=values.secret_values,
             dead_letter_limit=dead_letter_limit,
         )

@@ -17,6 +17,8 @@ SENDER = "headrace-sender"
 BYTES = "headrace-bytes"
 REPLAY = "headrace-replay"
 """The stage that a dead letter is sent back to."""
+PARTLY_DONE = "headrace-partly-done"
+"""The stage that failed may have sent on something of its event, such as for other items of a list."""
 SOURCE_TOPIC = "headrace-source-topic"
 """The topic that the record of a dead letter was read from."""
 TIMESTAMP_MS_MAX = 253_402_300_799_999  # the end of the year 9999
