@@ -23,7 +23,7 @@ from headrace.runtime.state.timers import NEVER, Timers
 from headrace.runtime.task.calling import StageCalls
 from headrace.runtime.task.emission import Emission, message_of, run_as_json, with_time_and_key
 from headrace.runtime.task.pending import Done, Later, Pending, Refused, Result
-from headrace.runtime.task.records import origin_run
+from headrace.runtime.task.records import CALL, REPLAY, SOURCE_TOPIC, header, origin_run
 from headrace.runtime.task.stage import Functions
 from headrace.runtime.task.stored_stage import StoredStage
 
@@ -119,15 +119,7 @@ class CallStage(StoredStage):
             message, Emission
         ):  # an emission is used again for the next one
             message = with_time_and_key(message, key, timestamp_ms)
-        run = origin_run(message)
-        count = self._ids[run] = self._ids.get(run, -1) + 1
-        call = Call(
-            event,
-            arguments,
-            key,
-            timestamp_ms,
-            f"{run}/{self.node.stage.slug}{f'/{count}' if count else ''}",
-        )
+        call = Call(event, arguments, key, timestamp_ms, self._id_of(message))
         place = KEYLESS + call.id.encode() if key is None else key
         one = Pending(message, call, place, given)
         if place in self._waiting:
@@ -137,6 +129,16 @@ class CallStage(StoredStage):
         self._held_ms = min(self._held_ms, timestamp_ms)
         if len(self.pending) >= PENDING_MAX:
             self._drain()
+
+    def _id_of(self, message: Message) -> str:
+        """What was sent back to this stage is called for as before; to another one, as none of its run was before."""
+        if header(message, REPLAY) == self.node.name.encode() and (told := header(message, CALL)):
+            return told.decode()
+        name = f"{origin_run(message)}/{self.node.stage.slug}"
+        if header(message, SOURCE_TOPIC) is not None:
+            name += f"/replay-{message.partition()}-{message.offset()}"
+        count = self._ids[name] = self._ids.get(name, -1) + 1
+        return f"{name}/{count}" if count else name
 
     def taken(self) -> list[Pending]:
         """What is to be called for now. Each must be told of by `deliver`."""
@@ -168,7 +170,8 @@ class CallStage(StoredStage):
             notes = getattr(error, "__notes__", None)
             said = "" if notes else f"{error} "
             error.add_note(f"{said}(after {result.failures} attempts)")
-        self._refused(one.message, one.call.event, error, one.given)
+        given = {**(one.given or {}), CALL: one.call.id}
+        self._refused(one.message, one.call.event, error, given)
 
     # ---- what waits
 

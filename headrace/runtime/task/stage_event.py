@@ -12,6 +12,7 @@ from headrace.runtime.graph import Node
 from headrace.runtime.task.emission import Emission
 from headrace.runtime.task.records import (
     BYTES,
+    CALL,
     CROSSING,
     PARTLY_DONE,
     SENDER,
@@ -21,7 +22,7 @@ from headrace.runtime.task.records import (
     plain_headers,
 )
 
-CARRIED: Final = (CROSSING, TRIGGER, BYTES, SENDER)
+CARRIED: Final = (CROSSING, TRIGGER, BYTES, SENDER, CALL)
 """What a record that enters at a stage tells of its run, besides its identity."""
 VALUE: Final = "headrace-value"
 """`event` where the value of a dead letter is the event that came to the stage, not the record that was read."""
@@ -70,6 +71,8 @@ def stage_event(place: LinePlace, local: Mapping[str, Any], message: Message) ->
     if place.node.keyed is not None and takes_senders(place.node.keyed):
         (sender,) = graph.inputs[name]
         own.append((SENDER, graph.by_name[sender].stage.first_name.encode()))
+    if CALL in results:
+        own.append((CALL, results[CALL].encode()))
     own += _marks(place)
     own.append((TRIGGER, _trigger(place.entry, message)))
     timestamp_ms = results.get("timestamp", message.timestamp()[1])

@@ -4,6 +4,7 @@ from typing import Any
 
 from headrace.connectors.memory import MemoryBroker
 from headrace.runtime.contracts.broker import NewTopic, TopicPartition
+from headrace.runtime.contracts.call import Call, CallFailedError
 from headrace.runtime.deadletters import Replay
 from headrace.runtime.deadletters.change import edit
 from tests.unit.deadletters.test_stage_replay import (
@@ -16,6 +17,7 @@ from tests.unit.deadletters.test_stage_replay import (
     replay,
     run_of,
 )
+from tests.unit.outside import outside
 from tests.unit.running import NOW_MS, Running, plans_of, running
 
 FAILING = "config: {call: 'tests.unit.deadletters.functions:change_and_fail'}"
@@ -173,3 +175,34 @@ def test_an_event_of_any_topic_of_a_task_goes_back_to_the_task() -> None:
 
     assert run.data("out") == [{"key": "1", "n": 1}]
     assert len(run.read("large")) == 1
+
+
+def test_a_call_that_is_made_again_has_the_same_id_and_one_behind_a_mended_stage_its_own() -> None:
+    stages = """\
+    - {{name: first, action: split, config: {{items: event.lines}}, out: second}}
+    - {{name: second, action: filter, config: {{where: event.lines.{} > 0}}, out: third}}
+    - {{name: third, action: outside, out: sink}}
+    """
+    ids: dict[int, list[str]] = {}
+    is_well = False
+
+    def answer(call: Call) -> Any:
+        n = call.event["lines"]["b"]
+        ids.setdefault(n, []).append(call.id)
+        if n == 2 and not is_well:
+            raise CallFailedError("no", is_temporary=False)
+        return n
+
+    lines = [{"a": 1, "b": 1}, {"a": 2, "b": 2}, {"b": 3}]
+    with outside(answer):
+        before = run_of(stages.format("a"), {"lines": lines})
+        is_well = True
+        run = mended(before, stages.format("b"))
+        replay(run)
+
+    assert ids == {
+        1: ["in-0-0/third"],
+        2: ["in-0-0/third/1"] * 2,
+        3: ["in-0-0/third/replay-0-" + ids[3][0][-1]],
+    }
+    assert sorted(run.data("out")) == [1, 2, 3]
