@@ -128,6 +128,14 @@ def test_snapshot_of_a_table_that_is_not_captured_is_an_error(shop: Database, ca
     assert "there are public.orders" in result.stderr
 
 
+@pytest.mark.parametrize("command", ["pause", "resume"])
+def test_where_the_worker_reads_it_is_the_worker_that_rests(call: Call, command: str) -> None:
+    result = call(command)
+
+    assert result.exit_code == 4
+    assert "stop the worker and it rests" in result.stderr
+
+
 def test_drop_slot_removes_slot_and_publication(shop: Database, call: Call) -> None:
     begun(shop).stop()
 

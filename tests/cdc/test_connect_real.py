@@ -333,11 +333,16 @@ def test_removing_leaves_nothing_in_connect_and_nothing_in_the_database(
         seen(kafka_connect.brokers, shop.name, 1)
 
     checked = CliRunner().invoke(headrace, ["cdc", "check", flow, *at])
+    paused = CliRunner().invoke(headrace, ["cdc", "pause", flow, *at])
+    until(lambda: "paused" in CliRunner().invoke(headrace, ["cdc", "status", flow, *at]).stdout)
+    resumed = CliRunner().invoke(headrace, ["cdc", "resume", flow, *at])
     removed = CliRunner().invoke(headrace, ["cdc", "drop-slot", flow, "--yes", *at])
     status = CliRunner().invoke(headrace, ["cdc", "status", flow, *at])
 
     slot = f"headrace_{shop.name}_changes"
     assert checked.exit_code == 0, checked.output
+    connector = f"connector 'headrace.{shop.name}.changes'"
+    assert (paused.stdout, resumed.stdout) == (f"{connector} rests\n", f"{connector} goes on\n")
     assert removed.stdout == (
         f"removed connector 'headrace.{shop.name}.changes', replication slot '{slot}', publication '{slot}'\n"
     )

@@ -21,6 +21,10 @@ from headrace.runtime.contracts.feed import FeedPlace
 from headrace.runtime.errors import SettingsError
 
 _TIMEOUT_S = 10.0
+WORKER_READS = (
+    "with engine {engine} the worker reads the database: stop the worker and it rests, start it and it goes on where it was; the"
+    " database keeps its log meanwhile"
+)
 Result = TypeVar("Result")
 
 
@@ -89,6 +93,9 @@ class Operation:
             known = ", ".join(str(table.name) for table in captured) or "none"
             raise SettingsError(f"table '{wanted.include[0]}' is not captured; there are {known}")
         return found
+
+    def rest(self, *, is_resting: bool) -> str:  # noqa: ARG002 # neither is possible
+        raise SettingsError(WORKER_READS.format(engine="native"))
 
     def drop(self) -> Sequence[str]:
         return self._with_source(lambda source: source.drop())

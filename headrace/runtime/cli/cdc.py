@@ -119,6 +119,31 @@ def snapshot(
         click.echo(f"asked for the rows of {', '.join(asked)}")
 
 
+@cdc.command(cls=Command, examples=["headrace cdc pause replica"])
+@about_stage
+def pause(as_json: bool, **where: Any) -> None:
+    """Let the connector in Kafka Connect rest, with its tasks and connections kept. The database keeps its log meanwhile."""
+    _rest(as_json, is_resting=True, **where)
+
+
+@cdc.command(cls=Command, examples=["headrace cdc resume replica"])
+@about_stage
+def resume(as_json: bool, **where: Any) -> None:
+    """Let the connector in Kafka Connect go on."""
+    _rest(as_json, is_resting=False, **where)
+
+
+def _rest(as_json: bool, *, is_resting: bool, **where: Any) -> None:
+    from headrace.runtime.cli.output import print_json
+
+    with capture(**where) as operation:
+        what = operation.rest(is_resting=is_resting)
+    if as_json:
+        print_json({"paused" if is_resting else "resumed": what})
+    else:
+        click.echo(f"{what} {'rests' if is_resting else 'goes on'}")
+
+
 @cdc.command("drop-slot", cls=Command, examples=["headrace cdc drop-slot replica"])
 @about_stage
 @click.option("--yes", "is_sure", is_flag=True, help="Do not ask.")

@@ -44,6 +44,13 @@ class CaptureOperation(Protocol):
             SettingsError: a table is not captured, or has no key.
         """
 
+    def rest(self, *, is_resting: bool) -> str:
+        """Let what reads the database rest, or go on; what that is, in words.
+
+        Raises:
+            SettingsError: it is the worker.
+        """
+
     def drop(self) -> Sequence[str]:
         """Remove what the capture has made in the database; what that was, in words."""
 

@@ -6,6 +6,7 @@ from typing import Final
 from headrace.connectors.cdc.config import CdcConfig
 from headrace.connectors.cdc.connect.connector import Connector
 from headrace.connectors.cdc.connect.rest import NotThereError
+from headrace.connectors.cdc.debezium.database import borrowed
 from headrace.connectors.cdc.debezium.properties import kind_of_class
 from headrace.connectors.cdc.operation import Operation
 from headrace.runtime.contracts.capture import CaptureStatus, Finding
@@ -92,6 +93,18 @@ class ConnectOperation:
             " (signal.data.collection or signal.kafka.topic in 'properties'); headrace sends none"
         )
 
+    def rest(self, *, is_resting: bool) -> str:
+        name = f"connector '{self._connector.name}'"
+        if self._connector.config() is None:
+            raise SettingsError(
+                f"there is no {name} in {self._connector.client.place}; the worker registers it"
+            )
+        if is_resting:
+            self._connector.pause()
+        else:
+            self._connector.resume()
+        return name
+
     def drop(self) -> Sequence[str]:
         """Remove the connector, its position, and what it has made in the database, in this order.
 
@@ -107,7 +120,9 @@ class ConnectOperation:
             connector.remove()  # (3)
             removed.append(f"connector '{connector.name}'")
         if kind_of_class(self._config) == "postgresql":
-            removed += Operation(self._config, self._prefix, self._place).drop()  # (4)
+            found = borrowed(self._config, self._prefix, self._place)
+            assert found is not None
+            removed += Operation(found.config, self._prefix, found.place).drop()  # (4)
         return removed
 
     def _wait_until_stopped(self) -> None:

@@ -14,6 +14,7 @@ from headrace.connectors.cdc.debezium.frames import Offsets, again_of
 from headrace.connectors.cdc.debezium.needs import findings
 from headrace.connectors.cdc.debezium.redaction import Redaction
 from headrace.connectors.cdc.debezium.topics import feed_topics
+from headrace.connectors.cdc.operation import WORKER_READS
 from headrace.connectors.cdc.postgres.connection import Sql
 from headrace.connectors.cdc.postgres.publication import Publication
 from headrace.connectors.cdc.postgres.slot import Slot
@@ -95,6 +96,9 @@ class DebeziumOperation:
             " 'properties'); headrace sends none. To begin anew with all rows, stop the worker, run `headrace cdc drop-slot`, and"
             " start it"
         )
+
+    def rest(self, *, is_resting: bool) -> str:  # noqa: ARG002 # neither is possible
+        raise SettingsError(WORKER_READS.format(engine="debezium"))
 
     def drop(self) -> Sequence[str]:
         """Remove what the engine has made in the database, and the stored position, so that the next start begins anew.
