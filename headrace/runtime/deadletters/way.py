@@ -135,7 +135,7 @@ def _repeated(graph: Graph, entry: str, failed: Node, *, is_partly_done: bool) -
     """
     through = {node.name: node for node in graph.fused(entry)}
     fans_out = is_partly_done or any(
-        _fans_out(node)
+        node.fans_out
         for name, node in through.items()
         if name == failed.name or name in graph.ancestors[failed.name]
     )
@@ -163,10 +163,6 @@ def _reached(graph: Graph, node: Node, failed: Node) -> Iterator[str]:
     before = {failed.name, *graph.ancestors[failed.name]}
     taken = [way for way in ways if before.intersection(way)]
     yield from (name for way in taken or ways for name in way)
-
-
-def _fans_out(node: Node) -> bool:
-    return node.stage.action == "split" or getattr(node.action.config, "each", None) is not None
 
 
 def _has_effects(graph: Graph, node: Node, failed: Node | None) -> bool:

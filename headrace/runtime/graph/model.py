@@ -54,6 +54,11 @@ class Node:
         return self.is_linked or self.repartitions(sender)
 
     @property
+    def fans_out(self) -> bool:
+        """Whether it makes several events of one."""
+        return self.stage.action == "split" or getattr(self.action.config, "each", None) is not None
+
+    @property
     def targets(self) -> tuple[str, ...]:
         """Every stage that this one sends to, each once."""
         handler = (self.handler,) if self.handler else ()
@@ -98,6 +103,16 @@ class Graph:
             mentioned = {name for part in parts for name in paths_of(part) if is_earlier(name)}
             found[node.name] = frozenset(mentioned).union(*(found[name] for name in node.targets))
         return found
+
+    def is_multiplied(self, name: str) -> bool:
+        """Whether several events of one run may come to a stage, or events that are of no single run."""
+        before = [self.by_name[one] for one in self.ancestors[name]]
+        return len(self.inputs[name]) > 1 or any(
+            one.fans_out
+            or len(self.inputs[one.name]) > 1
+            or (one.keyed is not None and not one.keyed.keeps_run)
+            for one in before
+        )
 
     def crossing(self, name: str) -> tuple[str, ...]:
         """What a stage, or one behind it, mentions of stages before it: a record that enters the flow there must bring it."""

@@ -1,9 +1,12 @@
 """A stage of one task that calls the outside: what waits for its call, what came of it, and what is to be tried again."""
 
+import hashlib
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+import orjson
 
 from headrace.runtime.clock import Clock
 from headrace.runtime.contracts.broker import Message
@@ -23,7 +26,7 @@ from headrace.runtime.state.timers import NEVER, Timers
 from headrace.runtime.task.calling import StageCalls
 from headrace.runtime.task.emission import Emission, message_of, run_as_json, with_time_and_key
 from headrace.runtime.task.pending import Done, Later, Pending, Refused, Result
-from headrace.runtime.task.records import CALL, REPLAY, SOURCE_TOPIC, header, origin_run
+from headrace.runtime.task.records import CALL, REPLAY, SOURCE_TOPIC, header, origin_run, run_of
 from headrace.runtime.task.stage import Functions
 from headrace.runtime.task.stored_stage import StoredStage
 
@@ -45,6 +48,7 @@ class CallStage(StoredStage):
 
     Args:
         drain: makes all calls that are pending, of all stages.
+        is_multiplied: whether a run may call several times.
     """
 
     def __init__(
@@ -57,6 +61,7 @@ class CallStage(StoredStage):
         clock: Clock,
         calls: StageCalls,
         drain: Callable[[], None],
+        is_multiplied: bool,
     ) -> None:
         assert node.calling is not None
         super().__init__(task, node, region)
@@ -65,12 +70,14 @@ class CallStage(StoredStage):
         self._policy = node.calling
         self._clock = clock
         self._drain = drain
+        self._is_multiplied = is_multiplied
         self._held_ms = NEVER
         self.state = StageState(store, region, clock.now_ms)
         self._timers = Timers(self.state, b"w")
         self._waiting: dict[bytes, deque[str]] = {}
         self._waiting_count = 0
-        self._ids: dict[str, int] = {}
+        self._record = ""  # the one that calls were asked for last
+        self._ids: dict[str, int] = {}  # how many of its calls have each name
         self._forward: Callable[..., None]
         self._refused: Callable[..., None]
         self._find_waiting()
@@ -115,11 +122,10 @@ class CallStage(StoredStage):
         given: Mapping[str, Any] | None = None,
     ) -> None:
         """Let a record wait for its call."""
-        if not is_own or isinstance(
-            message, Emission
-        ):  # an emission is used again for the next one
+        is_emission = isinstance(message, Emission)
+        call = Call(event, arguments, key, timestamp_ms, self._id_of(message, event, is_emission))
+        if is_emission or not is_own:  # an emission is used again for the next one
             message = with_time_and_key(message, key, timestamp_ms)
-        call = Call(event, arguments, key, timestamp_ms, self._id_of(message))
         place = KEYLESS + call.id.encode() if key is None else key
         one = Pending(message, call, place, given)
         if place in self._waiting:
@@ -130,13 +136,23 @@ class CallStage(StoredStage):
         if len(self.pending) >= PENDING_MAX:
             self._drain()
 
-    def _id_of(self, message: Message) -> str:
-        """What was sent back to this stage is called for as before; to another one, as none of its run was before."""
+    def _id_of(self, message: Message, event: Any, is_emission: bool) -> str:
+        """Run and stage, and what tells this call from others of the run; the same when the record comes again.
+
+        Where a run may call several times, its own record tells how many calls it has led to so far. But behind a topic, and
+        behind stages with state, its events come one by one, in any order, so that they themselves must tell. What was sent
+        back to this stage is called for as before; to another one, as none of its run was before.
+        """
         if header(message, REPLAY) == self.node.name.encode() and (told := header(message, CALL)):
             return told.decode()
-        name = f"{origin_run(message)}/{self.node.stage.slug}"
+        run, record = origin_run(message), run_of(message)
+        name = f"{run}/{self.node.stage.slug}"
         if header(message, SOURCE_TOPIC) is not None:
             name += f"/replay-{message.partition()}-{message.offset()}"
+        elif self._is_multiplied and (is_emission or run != record):
+            name += f"/{_digest(event)}"
+        if record != self._record:
+            self._record, self._ids = record, {}
         count = self._ids[name] = self._ids.get(name, -1) + 1
         return f"{name}/{count}" if count else name
 
@@ -147,7 +163,6 @@ class CallStage(StoredStage):
 
     def deliver(self, pendings: Sequence[Pending], results: Sequence[Result]) -> None:
         """Send on what came of the calls, in the order in which the records came."""
-        self._ids = {}
         for one, result in zip(pendings, results, strict=True):
             if isinstance(result, Later):
                 one.failures = result.failures
@@ -254,9 +269,17 @@ class CallStage(StoredStage):
         self.state.abort()
         self._timers.reset()
         self.pending = []
-        self._ids = {}
+        self._record, self._ids = "", {}
         self._held_ms = NEVER
         self._find_waiting()
 
     def counted_late(self) -> int:
         return 0
+
+
+def _digest(event: Any) -> str:
+    try:
+        text = orjson.dumps(event, option=orjson.OPT_SORT_KEYS)
+    except TypeError:
+        text = repr(event).encode()
+    return hashlib.blake2b(text, digest_size=8).hexdigest()

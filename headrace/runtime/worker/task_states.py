@@ -134,5 +134,6 @@ class TaskStates:
             clock=self._clock,
             calls=self._calls.stage(plan.name, node.name),
             drain=lambda: self._calls.drain_stage(stage),
+            is_multiplied=plan.graph.is_multiplied(node.name),
         )
         return stage

@@ -1,6 +1,7 @@
 """Stages that call the outside: order, batches, failures, retries in place and deferred, and what a crash leaves."""
 
 from collections import Counter
+from textwrap import dedent
 from typing import Any
 
 import pytest
@@ -360,3 +361,54 @@ def test_a_policy_of_calls_is_refused_where_nothing_is_called() -> None:
         plans_of(text)
 
     assert "'retry' is for stages that call something outside" in str(told.value)
+
+
+def ids_of(stages: str, *values: Any, **given: Any) -> list[str]:
+    """The idempotency keys of what `values` lead to, each read by itself."""
+    head = "name: flow\nstages:\n- {name: in, action: kafka, config: {topics: in}, out: first}\n"
+    with outside(doubled) as action:
+        run = running(head + dedent(stages), topics=["in"])
+        run.run(*values, **given)
+        for _ in range(3):  # what crosses topics, or waits
+            run.clock.advance(60)
+            run.drain()
+    return [call.id for batch in action.batches for call in batch]
+
+
+def test_calls_of_one_run_behind_a_topic_have_keys_of_their_own_whenever_they_come() -> None:
+    found = ids_of(
+        """\
+        - {name: first, action: split, config: {items: event.lines}, out: second}
+        - {name: second, action: throttle, config: {rate: 1, per: 50s, over: delay, key: event.lines.to}, out: call}
+        - {name: call, action: outside, config: {ask: event.lines.n}}
+        """,
+        {"lines": [{"n": 1, "to": "a"}, {"n": 2, "to": "a"}, {"n": 3, "to": "a"}]},
+    )
+
+    assert len(set(found)) == 3
+    assert all(one.startswith("in-0-0/call/") for one in found)
+
+
+def test_calls_in_a_row_have_keys_that_no_answer_changes() -> None:
+    found = ids_of(
+        """\
+        - {name: first, action: outside, config: {ask: event.n}, out: second}
+        - {name: second, action: outside, link: topic, config: {ask: event.n}}
+        """,
+        {"n": 1},
+    )
+
+    assert found == ["in-0-0/first", "in-0-0/second"]
+
+
+def test_what_a_record_is_split_into_is_told_apart_by_its_place() -> None:
+    found = ids_of(
+        """\
+        - {name: first, action: split, config: {items: event.lines}, out: call}
+        - {name: call, action: outside, config: {ask: event.lines}}
+        """,
+        {"lines": [1, 1]},
+        {"lines": [1]},
+    )
+
+    assert found == ["in-0-0/call", "in-0-0/call/1", "in-0-1/call"]
