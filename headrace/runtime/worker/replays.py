@@ -21,6 +21,7 @@ from headrace.runtime.worker.tasks import Tasks
 logger = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 5.0
+SUFFIX = ".replay"
 RECORDS_MAX = 500
 """Events that are processed between two reads of the flow's own topics."""
 READ_S = 1.0
@@ -60,6 +61,7 @@ class Replays:
         self._next_s = clock.monotonic_s()
         self._looked_with: object = None
         self._is_refused = False
+        self._is_first = True
         self._begin: dict[TopicPartition, int] = {}
         """Where each partition stands by the last commit."""
         self.uncommitted: dict[TopicPartition, int] = {}
@@ -74,11 +76,34 @@ class Replays:
         self._looked_with = having
         self._next_s = now_s + LOOK_EVERY_S
         try:
+            if self._is_first and self._places:
+                self._is_first = False
+                self._tell_of_unread()
             behind, ends = self._behind(self._owned(assigned))
             return self._read(behind, ends) if behind else []
         except BrokerUnavailableError as error:
             logger.debug("replay topics were not read, again in %.0f s: %s", LOOK_EVERY_S, error)
             return []
+
+    def _tell_of_unread(self) -> None:
+        """Warn of events that were sent back to a part of a flow that is not there under its name any more."""
+        begins = tuple({topic.rsplit(".", 2)[0] + "." for topic in self._places})
+        others = {
+            TopicPartition(name, number)
+            for name, count in self._admin.topics().items()
+            if name.startswith(begins) and name.endswith(SUFFIX) and name not in self._places
+            for number in range(count)
+        }
+        if not others:
+            return
+        first = self._admin.offsets(others, "earliest")
+        ends = self._admin.offsets(others, "latest")
+        for topic in sorted({one.topic for one in others if first[one] < ends[one]}):
+            logger.warning(
+                "dead letters were sent back through '%s', which nobody reads any more: what it is named after has"
+                " another name now; give that `renamed_from`, and they go on",
+                topic,
+            )
 
     def _owned(self, assigned: Collection[TopicPartition]) -> list[TopicPartition]:
         tasks = {task.id for task in self._tasks.ready()} if self._tasks is not None else set()

@@ -234,6 +234,30 @@ def test_what_is_done_is_deleted_at_once_and_when_that_failed_at_the_next_start(
     assert [one["x"] for one in again.data("out")] == [2, 4, 6]
 
 
+def test_events_that_nobody_reads_any_more_are_warned_of_until_the_name_is_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    text = flow(f"- {{name: first, action: map, {MENDED}, out: sink}}\n")
+    before = running(text.replace("event.b", "event.a"))
+    before.run({"b": 1})
+    with box_of(before) as box:
+        assert list(Replay(box, before.plans[0]).send(letters(before))) == []
+    before.member.close()
+    renamed = text.replace("name: in,", "name: source,")
+    lost = Running(plans_of(renamed), clock=before.clock, broker=before.broker)
+    lost.drain()
+    lost.member.close()
+    told = renamed.replace("name: source,", "name: source, renamed_from: in,")
+    run = Running(plans_of(told), clock=before.clock, broker=before.broker)
+
+    run.drain()
+
+    warnings = [one.getMessage() for one in caplog.records if "nobody reads" in one.getMessage()]
+    assert len(warnings) == 1
+    assert "'headrace.flow.in.replay'" in warnings[0]
+    assert run.data("out") == [{"b": 1, "x": 2}]
+
+
 def test_an_event_for_a_stage_that_is_gone_when_it_is_read_is_a_letter_again() -> None:
     text = flow(f"- {{name: first, action: map, {BAD}, out: sink}}\n")
     before = running(text)
