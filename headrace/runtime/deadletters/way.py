@@ -49,7 +49,8 @@ def way_to_stage(plan: Plan, letter: Letter, existing: Mapping[str, int]) -> Way
         return None  # the document has changed
     sub = plan.sub_topology_of(node.name)
     count = _tasks(plan, sub, existing)
-    partition = source.partition if plan.is_stateful else source.partition % max(count, 1)
+    keeps_place = plan.is_stateful and not sub.tells_by_input
+    partition = source.partition if keeps_place else source.partition % max(count, 1)
     if partition >= count:
         return None
     told = [pair for pair in letter.headers if pair[0] not in (VALUE, EDITED, REPLAY, REPLAYED_RUN)]
@@ -66,7 +67,7 @@ def _behind(graph: Graph, failed: Node) -> Iterator[str]:
 
 def _tasks(plan: Plan, sub: SubTopology, existing: Mapping[str, int]) -> int:
     """How many partitions the replay topic of a sub-topology has; 0 where nobody would read it."""
-    if not plan.is_stateful:
+    if not plan.is_stateful or sub.tells_by_input:
         return existing.get(plan.home_topic(sub) or "", 0)
     found = [n for topic, n in existing.items() if any(_reads(s, topic) for s in sub.sources)]
     return max(found, default=0)

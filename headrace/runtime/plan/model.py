@@ -59,7 +59,7 @@ class PlannedSource:
 class SubTopology:
     """Stages that run in one task without a topic between them, in topological order.
 
-    `name` is what tasks and markers call it: stays the same while stages are added behind it, or renamed.
+    `name` is what tasks call it: stays the same while stages are added behind it, or renamed.
     """
 
     id: int
@@ -68,6 +68,17 @@ class SubTopology:
     stages: tuple[str, ...]
     sinks: tuple[str, ...]
     keyed: tuple[str, ...] = ()
+
+    @property
+    def tells_by_input(self) -> bool:
+        """Whether its inputs need not come to one worker, as no state is made of them: markers tell of each by itself."""
+        topics = {topic for source in self.sources for topic in source.topics}
+        return not self.keyed and (len(topics) > 1 or any(one.pattern for one in self.sources))
+
+    @property
+    def marker_name(self) -> str:
+        """What markers call it."""
+        return f"{self.name}/inputs" if self.tells_by_input else self.name
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,8 @@ So a record is never late behind a topic that would not have been late before it
 
 A marker's key is JSON: `{"from": "orders", "of": 4, "at": {"0": 1700000000000}, "idle": [2]}`. It names the writing
 sub-topology, how many tasks that has, and how far some of them have come; those under `idle` have nothing to read and
-hold nobody up.
+hold nobody up. Where the sub-topology keeps no state and reads several topics, the partitions of one number may be read by
+different workers; then each input is told of in place of the tasks (`{"orders-0": ...}`), and `topics` names those that are read.
 """
 
 from collections.abc import Iterable, Mapping
@@ -71,6 +72,16 @@ class Upstream:
     high: dict[str, int] = field(default_factory=dict)
     idle: set[str] = field(default_factory=set)
 
+    def keep(self, topics: Iterable[str]) -> None:
+        """Forget inputs of other topics than these."""
+        kept = tuple(f"{topic}-" for topic in topics)
+        self.high = {
+            name: high
+            for name, high in self.high.items()
+            if name.startswith(kept) and name[name.rindex("-") + 1 :].isdigit()
+        }
+        self.idle.intersection_update(self.high)
+
 
 class MarkedInput(Input):
     """One partition of a topic of headrace's own.
@@ -91,7 +102,11 @@ class MarkedInput(Input):
         upstream = self._upstreams.get(told.get("from", ""))
         if upstream is None:
             return  # of a stage that the flow does not have any more
-        upstream.count = max(upstream.count, told["of"])
+        if "topics" in told:  # others are not read any more
+            upstream.count = told["of"]
+            upstream.keep(told["topics"])
+        else:
+            upstream.count = max(upstream.count, told["of"])
         for task, high in told["at"].items():
             # A task that has moved begins anew; what it had told before was committed, and holds.
             upstream.high[task] = max(upstream.high.get(task, UNKNOWN), high)
@@ -105,9 +120,10 @@ class MarkedInput(Input):
         for upstream in self._upstreams.values():
             if not upstream.count:
                 return  # nothing was heard of it yet
-            for task in map(str, range(upstream.count)):
-                high = upstream.high.get(task, UNKNOWN)
+            for task, high in upstream.high.items():
                 (idle if task in upstream.idle else busy).append(high)
+            if len(upstream.high) < upstream.count:
+                busy.append(UNKNOWN)
         was_idle, self.is_idle = self.is_idle, not busy
         high = min(busy) if busy else max(idle, default=UNKNOWN)
         if high > self.high:
@@ -143,13 +159,15 @@ def watermark_of(inputs: Iterable[Input]) -> int:
     return min(busy) if busy else max((high for high, _ in highs), default=UNKNOWN)
 
 
-def marker(name: str, tasks: int, at: Mapping[int, int], idle: Iterable[int]) -> bytes:
+def marker(
+    name: str,
+    tasks: int,
+    at: Mapping[str, int],
+    idle: Iterable[str],
+    topics: Iterable[str] | None = None,
+) -> bytes:
     """The key of a marker."""
-    return orjson.dumps(
-        {
-            "from": name,
-            "of": tasks,
-            "at": {str(task): high for task, high in at.items()},
-            "idle": [str(task) for task in idle],
-        }
-    )
+    told: dict[str, Any] = {"from": name, "of": tasks, "at": at, "idle": list(idle)}
+    if topics is not None:
+        told["topics"] = sorted(topics)
+    return orjson.dumps(told)

@@ -3,22 +3,30 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+import re2
+
 from headrace.runtime.plan import Plan, SubTopology
-from headrace.runtime.task.event_time import marker
+from headrace.runtime.task.event_time import UNKNOWN, marker
 from headrace.runtime.task.task import Task
 from headrace.runtime.worker.standing import TaskId
 
-Told = tuple[int, bool]
+Told = Mapping[str, tuple[int, bool]]
+"""How far each task has come, or where inputs tell for themselves, each input; and whether it is idle."""
 Place = tuple[str, int]
 """Flow and number of the sub-topology."""
 
 
 class Target(NamedTuple):
-    """A topic that a sub-topology writes to: the stages on the way, and the topics that it reads for other stages."""
+    """A topic that a sub-topology writes to: the stages on the way, and the topics that it reads for other stages.
+
+    `inputs` are the topics whose partitions tell for themselves; None where tasks tell.
+    """
 
     topic: str
     stages: frozenset[str]
     without: frozenset[str]
+    inputs: frozenset[str] | None
+    has_pattern: bool
 
 
 class Markers:
@@ -45,7 +53,7 @@ class Markers:
             for topic, subs in plan.upstreams.items():
                 self._topics.add(topic)
                 for sub in subs:
-                    target = _target(plan, sub, topic)
+                    target = _target(plan, sub, topic, partitions)
                     self._targets.setdefault((plan.name, sub.id), []).append(target)
             for sub in plan.sub_topologies:
                 self._tasks[plan.name, sub.id] = _tasks_of(plan, sub, partitions)
@@ -66,7 +74,7 @@ class Markers:
         for task in tasks:
             place = (task.flow, task.sub.id)
             for target in self._targets.get(place, ()):
-                told = task.told(target.stages, target.without)
+                told = _told(task, target)
                 if told != self._told.get((target.topic, task.id)):
                     news.setdefault(place, {}).setdefault(target, []).append((task, told))
                     self._pending[target.topic, task.id] = told
@@ -77,14 +85,20 @@ class Markers:
     def _write_one(
         self, place: Place, target: Target, changed: Sequence[tuple[Task, Told]]
     ) -> None:
-        # A source may get partitions while this worker runs.
-        newest = max(task.partition for task, _ in changed)
-        self._tasks[place] = max(self._tasks[place], newest + 1)
+        if target.inputs is None:
+            # A source may get partitions while this worker runs.
+            newest = max(task.partition for task, _ in changed)
+            count = self._tasks[place] = max(self._tasks[place], newest + 1)
+        else:
+            count = sum(self._partitions.get(topic, 0) for topic in target.inputs)
+        told = {name: how for _, by_name in changed for name, how in by_name.items()}
         key = marker(
-            changed[0][0].sub.name,
-            self._tasks[place],
-            {task.partition: high for task, (high, _) in changed},
-            [task.partition for task, (_, is_idle) in changed if is_idle],
+            changed[0][0].sub.marker_name,
+            count,
+            {name: high for name, (high, _) in told.items()},
+            [name for name, (_, is_idle) in told.items() if is_idle],
+            # Who knows which topics a pattern finds, others may not know yet.
+            None if target.has_pattern else target.inputs,
         )
         for partition in range(self._partitions[target.topic]):
             self._write(target.topic, partition, key)
@@ -105,11 +119,36 @@ class Markers:
             self._pending.pop((target.topic, task.id), None)
 
 
-def _target(plan: Plan, sub: SubTopology, topic: str) -> Target:
+def _told(task: Task, target: Target) -> Told:
+    if target.inputs is None:
+        return {str(task.partition): task.told(target.stages, target.without)}
+    return {
+        f"{place.topic}-{place.partition}": (max(one.high, UNKNOWN), one.is_idle)
+        for place, one in task.inputs.items()
+        if place.topic not in target.without
+    }
+
+
+def _target(plan: Plan, sub: SubTopology, topic: str, partitions: Mapping[str, int]) -> Target:
     stages = plan.feeding(sub, topic)
     without = {t for source in sub.sources if source.stage not in stages for t in source.topics}
     without -= {t for source in sub.sources if source.stage in stages for t in source.topics}
-    return Target(topic, stages, frozenset(without))
+    inputs = None
+    if sub.tells_by_input:
+        inputs = frozenset(_topics_of(plan, sub, partitions) - without)
+    has_pattern = any(source.pattern for source in sub.sources)
+    return Target(topic, stages, frozenset(without), inputs, has_pattern)
+
+
+def _topics_of(plan: Plan, sub: SubTopology, partitions: Mapping[str, int]) -> set[str]:
+    """The topics that a sub-topology reads, as far as they exist."""
+    own = {topic.name for topic in plan.topics if topic.is_internal}
+    found = {topic for source in sub.sources for topic in source.topics}
+    for source in sub.sources:
+        if source.pattern:
+            pattern = re2.compile(source.pattern)
+            found.update(name for name in partitions if pattern.fullmatch(name) and name not in own)
+    return found
 
 
 def _tasks_of(plan: Plan, sub: SubTopology, partitions: Mapping[str, int]) -> int:

@@ -109,11 +109,13 @@ class Replays:
         tasks = {task.id for task in self._tasks.ready()} if self._tasks is not None else set()
         found = []
         for topic, (plan, sub) in self._places.items():
-            if plan.is_stateful:
+            if plan.is_stateful and not sub.tells_by_input:
                 numbers = [n for flow, id_, n in tasks if (flow, id_) == (plan.name, sub.id)]
             else:
                 home = plan.home_topic(sub)
                 numbers = [one.partition for one in assigned if one.topic == home]
+                if plan.is_stateful:
+                    numbers = [n for n in numbers if (plan.name, sub.id, n) in tasks]
             found += [TopicPartition(topic, number) for number in numbers]
         return found
 

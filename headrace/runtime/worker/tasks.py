@@ -137,7 +137,7 @@ class Tasks:
                     continue
                 task.quiet_since_ms = self._clock.now_ms()
                 upstreams = plan.upstreams.get(partition.topic)
-                names = None if upstreams is None else [up.name for up in upstreams]
+                names = None if upstreams is None else [up.marker_name for up in upstreams]
                 task.add_input(partition, names)
                 self._by_input.setdefault(partition, []).append(task)
                 if task.is_ready:  # of a topic that a pattern has found meanwhile
@@ -313,7 +313,12 @@ class Tasks:
         }
 
     def _is_whole(self, task: Task) -> bool:
-        """Whether all inputs of a task are assigned to this member, which they are with one assignment, or the next."""
+        """Whether all inputs of a task are assigned to this member, which they are with one assignment, or the next.
+
+        Without state it does not matter who has the others.
+        """
+        if task.sub.tells_by_input:
+            return True
         expected = {
             TopicPartition(topic, task.partition)
             for topic, count in self._topics.partitions.items()
