@@ -30,7 +30,7 @@ def mark(
     idle: tuple[int, ...] = (),
     name: str = "orders",
 ) -> None:
-    key = marker(name, of, at, idle)
+    key = marker(name, of, {str(task): high for task, high in at.items()}, map(str, idle))
     input_.mark(MemoryMessage("topic", 0, 0, key, None, None, 1, 0))
 
 
