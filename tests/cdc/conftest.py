@@ -62,14 +62,14 @@ class Database:
         self._stack.callback(running.stop)
         return running
 
-    def wait_until_confirmed(self, slot: str) -> None:
+    def wait_until_confirmed(self, slot: str, seconds: float = 60) -> None:
         """Wait until everything that was written so far is committed to Kafka, and the database knows it."""
         clock = SystemClock()
         end = self.execute("select pg_current_wal_insert_lsn()::text")[0][0]
         # A commit, so that what was written is flushed.
         self.execute("select pg_logical_emit_message(true, 'test', 'end')")
         sql = f"select confirmed_flush_lsn >= '{end}' from pg_replication_slots where slot_name = '{slot}'"
-        deadline_s = clock.monotonic_s() + 60
+        deadline_s = clock.monotonic_s() + seconds
         while self.execute(sql) != [(True,)]:
             assert clock.monotonic_s() < deadline_s, f"{slot} does not come to {end}"
             clock.sleep(0.05)
