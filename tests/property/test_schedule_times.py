@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from headrace.connectors.schedule.times import Between, Cron, Every, Times, backlog
@@ -61,6 +61,7 @@ def test_each_time_of_the_clock_on_the_wall_fires_when_it_is_first_reached(
 
 
 @given(minutes, days, zones)
+@example({30}, (2026, 4, 5), "Australia/Lord_Howe")  # half an hour comes twice
 def test_every_hour_is_each_hour_that_passes(
     minute: set[int], day: tuple[int, int, int], zone: str
 ) -> None:

@@ -87,10 +87,9 @@ class Cron:
         return f"cron {self._expression} {self._zone.key}"
 
     def after(self, moment_ms: int) -> int | None:
-        moment = (_EPOCH + moment_ms * _MS).astimezone(self._zone)
         if self._is_elapsed:
-            found = next(CronSim(self._expression, moment), None)
-            return None if found is None else _ms(found)
+            return self._after_elapsed(moment_ms)
+        moment = (_EPOCH + moment_ms * _MS).astimezone(self._zone)
         # The naive simulation begins before the moment in a doubled hour, so that earlier times are passed over.
         for naive in CronSim(self._expression, moment.replace(tzinfo=None, fold=0)):
             due_ms = self._moment_ms(naive)
@@ -98,14 +97,22 @@ class Cron:
                 return due_ms
         return None
 
-    def _moment_ms(self, naive: datetime) -> int:
-        """When the clock on the wall first shows this time, or jumps over it."""
-        aware = naive.replace(tzinfo=self._zone)
-        instant = aware.astimezone(UTC)
-        if instant.astimezone(self._zone).replace(tzinfo=None) == naive:
-            return _ms(instant)
-        # In a gap, fold=0 counts with the offset before it and lands behind it; fold=1 lands in front of it.
-        before_ms, after_ms = _ms(aware.replace(fold=1)), _ms(instant)
+    def _after_elapsed(self, moment_ms: int) -> int | None:
+        """The first due time after a moment, looked for with one offset of the zone after the other."""
+        since_ms, offset = moment_ms, self._offset(moment_ms)  # from then on it counts
+        while True:
+            naive = _EPOCH.replace(tzinfo=None) + moment_ms * _MS + offset
+            found = next(CronSim(self._expression, naive), None)
+            if found is None:
+                return None
+            due_ms = _ms(found.replace(tzinfo=UTC) - offset)
+            if self._offset(due_ms) == offset:
+                return due_ms
+            since_ms = self._change_ms(since_ms, due_ms)
+            moment_ms, offset = since_ms - 1, self._offset(since_ms)
+
+    def _change_ms(self, before_ms: int, after_ms: int) -> int:
+        """The first moment with another offset, between two whose offsets differ."""
         offset = self._offset(before_ms)
         while after_ms - before_ms > 1:
             middle_ms = (before_ms + after_ms) // 2
@@ -115,8 +122,17 @@ class Cron:
                 after_ms = middle_ms
         return after_ms
 
-    def _offset(self, moment_ms: int) -> timedelta | None:
-        return (_EPOCH + moment_ms * _MS).astimezone(self._zone).utcoffset()
+    def _moment_ms(self, naive: datetime) -> int:
+        """When the clock on the wall first shows this time, or jumps over it."""
+        aware = naive.replace(tzinfo=self._zone)
+        instant = aware.astimezone(UTC)
+        if instant.astimezone(self._zone).replace(tzinfo=None) == naive:
+            return _ms(instant)
+        # In a gap, fold=0 counts with the offset before it and lands behind it; fold=1 lands in front of it.
+        return self._change_ms(_ms(aware.replace(fold=1)), _ms(instant))
+
+    def _offset(self, moment_ms: int) -> timedelta:
+        return (_EPOCH + moment_ms * _MS).astimezone(self._zone).utcoffset() or timedelta()
 
 
 @dataclass(frozen=True)
