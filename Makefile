@@ -8,7 +8,7 @@ BIN = $(VENV)/bin
 demo: $(VENV)/demo
 	$(BIN)/headrace demo
 
-# Everything that has to hold. Starts Apache Kafka, PostgreSQL and MariaDB by itself; some 35 minutes on two cores.
+# Everything that has to hold. Starts Apache Kafka, PostgreSQL and MariaDB by itself; some 45 minutes on two cores.
 test: check
 	$(BIN)/python -m pytest
 

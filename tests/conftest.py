@@ -1,4 +1,7 @@
-"""Fixtures for tests that need Apache Kafka; one broker serves the whole session."""
+"""Fixtures for tests that need Apache Kafka: one broker serves the whole session. And the settings of all properties.
+
+What properties try is the same in every run, so that what fails is somebody's change; HEADRACE_EXPLORE=1 looks for more.
+"""
 
 import os
 import uuid
@@ -6,11 +9,18 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 
 import pytest
+from hypothesis import settings
 
 from headrace.connectors.kafka import KafkaBroker
 from headrace.connectors.local_kafka import LocalKafka, LocalKafkaSettings
 from headrace.runtime.contracts.broker import NewTopic
 from headrace.runtime.errors import HeadraceError
+
+# How long an example takes says more about what else the machine does.
+settings.register_profile(
+    "headrace", deadline=None, derandomize="HEADRACE_EXPLORE" not in os.environ
+)
+settings.load_profile("headrace")
 
 # Groups notice within seconds that a member was killed.
 SHORT_SESSIONS = {
