@@ -13,7 +13,6 @@ from headrace.connectors.cdc.progress import make_topics, read_progress
 from headrace.connectors.cdc.tables import Tables, message_topic, topic_of
 from headrace.connectors.cdc.topics import Topics
 from headrace.connectors.cdc.writer import Writer
-from headrace.runtime.contracts.broker import ProducerSettings
 from headrace.runtime.contracts.feed import Exclusive, FeedPlace, FeedStatus, FeedTopic
 from headrace.runtime.errors import TransactionError
 from headrace.runtime.expression import Template
@@ -55,15 +54,7 @@ class NativeFeed(Exclusive):
     def run(self, place: FeedPlace) -> None:
         place.report(FeedStatus(state="starting"))
         make_topics(place)
-        producer = place.broker.producer(
-            ProducerSettings(
-                client_id=f"{place.name}.feed",
-                transactional_id=f"{place.name}.feed",
-                message_bytes_max=self.config.message_bytes_max,
-                batch_bytes_max=max(1_000_000, self.config.message_bytes_max),
-                client=dict(place.client),
-            )
-        )
+        producer = place.producer(message_bytes_max=self.config.message_bytes_max)
         try:
             producer.init_transactions(_TIMEOUT_S)  # 1
             writer = Writer(

@@ -1,25 +1,19 @@
 """`http`: sends a request for each record."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from headrace.connectors.http_call.caller import HttpCaller
 from headrace.connectors.http_call.config import HttpConfig
-from headrace.connectors.url_template import UrlTemplate, origin_of
+from headrace.connectors.http_call.requesting import Requesting
 from headrace.runtime.contracts.call import BatchAction, Caller, Opening
-from headrace.runtime.errors import RecordError
 from headrace.runtime.expression import Template
 
 
-class Http(BatchAction):
+class Http(Requesting, BatchAction):
     """Sends a request over HTTP for each record, and adds the answer or passes the event on as it is."""
 
     Config = HttpConfig
     config: HttpConfig
-
-    def __init__(self, config: HttpConfig) -> None:
-        super().__init__(config)
-        self._url = UrlTemplate(config.url.value if isinstance(config.url.value, str) else "")
 
     @property
     def batch_size(self) -> int:
@@ -50,21 +44,6 @@ class Http(BatchAction):
     def summary(self) -> str:
         where = f" into {self.config.into}" if self.config.into else ""
         return f"{self.config.method} {shown_url(self.config.url)}{where}"
-
-    def arguments(self) -> Mapping[str, Template]:
-        arguments = self.config.request_arguments()
-        if self.config.body is not None:
-            arguments["body"] = self.config.body
-        return arguments
-
-    def settings(self) -> Mapping[str, Template]:
-        return self.config.connection_settings()
-
-    def target(self, arguments: Mapping[str, Any]) -> str:
-        try:
-            return origin_of(self._url.of(arguments))
-        except RecordError:
-            return ""
 
     def caller(self, opening: Opening) -> Caller:
         return HttpCaller(self.config, opening)

@@ -1,7 +1,7 @@
 """`hydrate` over HTTP: one request for each thing, or one for many keys."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 from pydantic import Field
@@ -18,7 +18,8 @@ from headrace.connectors.http_call.request import (
     url_of,
     with_query,
 )
-from headrace.connectors.url_template import UrlTemplate, origin_of
+from headrace.connectors.http_call.requesting import Requesting
+from headrace.connectors.url_template import UrlTemplate
 from headrace.runtime.contracts.action import ActionConfig
 from headrace.runtime.contracts.call import CallFailedError, Opening
 from headrace.runtime.contracts.lookup import Finder, Lookup, Question
@@ -57,16 +58,12 @@ class HttpLookupConfig(RequestConfig):
     )
 
 
-class HttpLookup(Lookup):
+class HttpLookup(Requesting, Lookup):
     """What the request says is what is looked for; with `many`, the key."""
 
     Config = HttpLookupConfig
     description = "an HTTP service: `url`, and what else a request needs"
     config: HttpLookupConfig
-
-    def __init__(self, config: HttpLookupConfig) -> None:
-        super().__init__(config)
-        self._url = UrlTemplate(config.url.value if isinstance(config.url.value, str) else "")
 
     def problems(self) -> Iterable[str]:
         config = self.config
@@ -94,23 +91,8 @@ class HttpLookup(Lookup):
     def concurrency(self) -> int:
         return max(1, min(4, self.config.connections))
 
-    def arguments(self) -> Mapping[str, Template]:
-        arguments = self.config.request_arguments()
-        if self.config.body is not None:
-            arguments["body"] = self.config.body
-        return arguments
-
-    def settings(self) -> Mapping[str, Template]:
-        return self.config.connection_settings()
-
-    def target(self, arguments: Mapping[str, Any]) -> str:
-        try:
-            return origin_of(self._url.of(arguments))
-        except RecordError:
-            return ""
-
     def finder(self, opening: Opening) -> Finder:
-        return HttpFinder(self.config, self._url, opening)
+        return HttpFinder(self.config, self.url, opening)
 
 
 class HttpFinder(Finder):

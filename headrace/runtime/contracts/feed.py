@@ -14,6 +14,8 @@ from headrace.runtime.clock import Clock
 from headrace.runtime.contracts.broker import Admin, Broker, Producer, ProducerSettings, Reader
 from headrace.runtime.expression import Template
 
+MESSAGE_BYTES_MAX = 1_000_000
+"""The largest record that a feed writes, unless it asks for more."""
 FeedState = Literal["starting", "snapshot", "running", "waiting", "retrying", "paused", "failed"]
 
 
@@ -56,12 +58,16 @@ class FeedPlace:
     group: str = ""
     """The flow's consumer group; empty where it is `<prefix>.<flow>`."""
 
-    def producer(self, *, is_transactional: bool = True) -> Producer:
+    def producer(
+        self, *, is_transactional: bool = True, message_bytes_max: int = MESSAGE_BYTES_MAX
+    ) -> Producer:
         """A producer; a transactional one fences the feed's predecessor by `init_transactions`. For the caller to close."""
         return self.broker.producer(
             ProducerSettings(
                 client_id=f"{self.name}.feed",
                 transactional_id=f"{self.name}.feed" if is_transactional else None,
+                message_bytes_max=message_bytes_max,
+                batch_bytes_max=max(MESSAGE_BYTES_MAX, message_bytes_max),
                 client=dict(self.client),
             )
         )

@@ -1,6 +1,5 @@
 """The tasks of a member: which there are, what they process, and their part in the commit."""
 
-import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from headrace.runtime.clock import Clock
@@ -33,11 +32,6 @@ from headrace.runtime.worker.task_commit import TaskCommit
 from headrace.runtime.worker.task_states import TaskStates
 from headrace.runtime.worker.topics import TopicsInUse
 
-logger = logging.getLogger(__name__)
-
-FLUSH_EVERY_S = 1.0
-WAITING_MAX = 100_000
-"""Committed entries that wait for the store at most, before it is written ahead of time."""
 WORK_MAX = 20_000
 """Results of closed windows that are sent on between two batches."""
 

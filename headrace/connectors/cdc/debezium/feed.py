@@ -21,7 +21,6 @@ from headrace.connectors.cdc.debezium.topics import feed_topics, has_schema_hist
 from headrace.connectors.cdc.errors import CaptureError, DatabaseUnavailableError
 from headrace.connectors.cdc.progress import make_topics
 from headrace.connectors.cdc.topics import Topics
-from headrace.runtime.contracts.broker import ProducerSettings
 from headrace.runtime.contracts.feed import Exclusive, FeedPlace, FeedState, FeedStatus, FeedTopic
 from headrace.runtime.errors import TransactionError
 from headrace.runtime.expression import Template
@@ -71,15 +70,7 @@ class DebeziumFeed(Exclusive):
         place.report(FeedStatus(state="starting"))
         engine_jars()
         make_topics(place)
-        producer = place.broker.producer(
-            ProducerSettings(
-                client_id=f"{place.name}.feed",
-                transactional_id=f"{place.name}.feed",
-                message_bytes_max=self.config.message_bytes_max,
-                batch_bytes_max=max(1_000_000, self.config.message_bytes_max),
-                client=dict(place.client),
-            )
-        )
+        producer = place.producer(message_bytes_max=self.config.message_bytes_max)
         try:
             producer.init_transactions(_TIMEOUT_S)  # 1
             with Topics(place, self.config) as topics:
