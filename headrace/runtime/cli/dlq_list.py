@@ -4,7 +4,7 @@ import heapq
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -44,10 +44,6 @@ ERROR_WIDTH = 90
 def ls(
     flow: str,
     flows: tuple[str, ...],
-    stages: tuple[str, ...],
-    error: str | None,
-    since: int | None,
-    before: int | None,
     limit: int,
     includes_done: bool,
     assignments: Mapping[str, str],
@@ -55,6 +51,7 @@ def ls(
     brokers: str | None,
     prefix: str | None,
     as_json: bool,
+    **chosen: Any,
 ) -> None:
     """List the dead letters of FLOW, and how many there are per stage and kind of error.
 
@@ -63,7 +60,7 @@ def ls(
     from headrace.runtime.cli.output import print_json
 
     settings = settings_of(assignments, config, brokers=brokers, prefix=prefix)
-    choice = choice_of(stages, error, since, before, includes_done=includes_done)
+    choice = choice_of(includes_done=includes_done, **chosen)
     counts: Counter[tuple[str, str]] = Counter()
     latest: list[Listed] = []
     with box_of(flow, flows, settings) as box:

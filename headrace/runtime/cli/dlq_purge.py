@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
 from headrace.runtime.cli.command import Command
-from headrace.runtime.cli.letters import box_of, choice_of, choice_options
+from headrace.runtime.cli.letters import box_of, choice_of, choice_options, require_choice
 from headrace.runtime.cli.one_flow import flow_argument
 from headrace.runtime.cli.options import common_options, settings_of, settings_options
 
@@ -29,10 +30,6 @@ def purge(
     flow: str,
     flows: tuple[str, ...],
     ids: tuple[str, ...],
-    stages: tuple[str, ...],
-    error: str | None,
-    since: int | None,
-    before: int | None,
     is_all: bool,
     is_sure: bool,
     assignments: Mapping[str, str],
@@ -40,17 +37,15 @@ def purge(
     brokers: str | None,
     prefix: str | None,
     as_json: bool,
+    **chosen: Any,
 ) -> None:
     """Give dead letters of FLOW up. Those that are dealt with, and have no open one in front of them, are deleted, too."""
     from headrace.runtime.cli.output import plural, print_json
     from headrace.runtime.deadletters.change import purge as give_up
 
-    if not (ids or stages or error or since or before or is_all):
-        raise click.UsageError("name letters or choose them by --stage, --error or time, or --all")
-    if as_json and not is_sure:
-        raise click.UsageError("--json asks nobody; add --yes")
+    require_choice(ids, chosen, is_all=is_all, is_sure=is_sure, as_json=as_json)
     settings = settings_of(assignments, config, brokers=brokers, prefix=prefix)
-    choice = choice_of(stages, error, since, before, ids=ids)
+    choice = choice_of(ids=ids, **chosen)
     with box_of(flow, flows, settings) as box:
         letters = [letter for letter, _ in box.letters(choice)]
         if letters and not is_sure:

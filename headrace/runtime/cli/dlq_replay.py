@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from headrace.runtime.cli.command import Command
 from headrace.runtime.cli.failure import EXIT_FAILED
-from headrace.runtime.cli.letters import box_of_plan, choice_of, choice_options
+from headrace.runtime.cli.letters import box_of_plan, choice_of, choice_options, require_choice
 from headrace.runtime.cli.one_flow import flow_argument
 from headrace.runtime.cli.options import common_options, settings_of, settings_options
 
@@ -49,10 +49,6 @@ def replay(
     flow: str,
     flows: tuple[str, ...],
     ids: tuple[str, ...],
-    stages: tuple[str, ...],
-    error: str | None,
-    since: int | None,
-    before: int | None,
     is_all: bool,
     limit: int | None,
     from_source: bool,
@@ -64,6 +60,7 @@ def replay(
     brokers: str | None,
     prefix: str | None,
     as_json: bool,
+    **chosen: Any,
 ) -> None:
     """Send dead letters of FLOW back to where they failed; FLOW is a document or, with --flows, a name.
 
@@ -76,13 +73,10 @@ def replay(
     from headrace.runtime.cli.output import plural, print_json
     from headrace.runtime.deadletters import Replay
 
-    if not (ids or stages or error or since or before or is_all):
-        raise click.UsageError("name letters or choose them by --stage, --error or time, or --all")
-    if as_json and not is_sure:
-        raise click.UsageError("--json asks nobody; add --yes")
+    require_choice(ids, chosen, is_all=is_all, is_sure=is_sure, as_json=as_json)
     settings = settings_of(assignments, config, brokers=brokers, prefix=prefix)
     plan = plan_of_flow(flow, flows, settings.prefix)
-    choice = choice_of(stages, error, since, before, ids=ids)
+    choice = choice_of(ids=ids, **chosen)
     with box_of_plan(plan, settings) as box:
         letters = [letter for letter, _ in islice(box.letters(choice), limit)]
         missing = [one for one in ids if one not in {letter.id for letter in letters}]

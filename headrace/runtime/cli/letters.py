@@ -1,7 +1,7 @@
 """What the commands of `headrace dlq` share: which letters, of which flow."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,7 +18,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def choice_options(command: Command) -> Command:
-    """Which letters; see `choice_of`."""
+    """Which letters; what the command is given is for `choice_of`."""
     for option in reversed(
         [
             click.option("--stage", "stages", multiple=True, help="Those of this stage."),
@@ -39,12 +39,22 @@ def choice_options(command: Command) -> Command:
     return command
 
 
+def require_choice(
+    ids: Sequence[str], chosen: Mapping[str, Any], *, is_all: bool, is_sure: bool, as_json: bool
+) -> None:
+    """Refuse to do something to all letters that nobody has asked for, or to ask where nobody answers."""
+    if not (ids or is_all or any(chosen.values())):
+        raise click.UsageError("name letters or choose them by --stage, --error or time, or --all")
+    if as_json and not is_sure:
+        raise click.UsageError("--json asks nobody; add --yes")
+
+
 def choice_of(
+    *,
     stages: Sequence[str],
     error: str | None,
     since: int | None,
     before: int | None,
-    *,
     ids: Sequence[str] = (),
     includes_done: bool = False,
 ) -> "Choice":
