@@ -1,22 +1,28 @@
 """The broker goes away for ten seconds under load: every 2xx is in the topic once, all else was answered with an error."""
 
 import asyncio
+import json
 import os
+import shutil
 import signal
+import subprocess
 import threading
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from headrace.connectors.kafka import KafkaBroker
 from headrace.connectors.local_kafka import LocalKafka
-from headrace.runtime.contracts.broker import TopicPartition
+from headrace.runtime.contracts.broker import Message, TopicPartition
+from headrace.runtime.task.records import run_of
 from tests.webhook.sending import Sender, Sent
-from tests.webhook.serving import Served, served
+from tests.webhook.serving import PATH, Served, served
 
 pytestmark = pytest.mark.kafka
 
+SCRIPT = Path(__file__).with_name("load.lua")
 AWAY_S = 10.0
 BEFORE_S = AFTER_S = 3.0
 SENDERS = 16
@@ -65,6 +71,39 @@ def test_every_2xx_is_in_the_topic_once_and_everything_else_was_told(
     assert last == Counter(dict.fromkeys(sent.statuses, 1))
 
 
+@pytest.mark.timeout(180)
+def test_under_the_load_of_wrk_every_2xx_names_a_record_of_its_own(
+    own_kafka: LocalKafka, tmp_path: Path
+) -> None:
+    wrk = shutil.which("wrk")
+    assert wrk, "wrk is not installed; on Debian: apt-get install wrk"
+    broker = KafkaBroker(own_kafka.brokers)
+    wait = threading.Event().wait
+    seconds = int(BEFORE_S + AWAY_S + AFTER_S) + 5
+
+    with served(broker, idempotency={"header": "x-delivery"}, topic="outage") as hook:
+        url = f"http://127.0.0.1:{hook.port}{PATH}"
+        words = [wrk, "-t2", f"-c{SENDERS}", f"-d{seconds}s", "--timeout", "30s", "-s", str(SCRIPT)]
+        with subprocess.Popen(
+            [*words, url, "--", str(tmp_path / "answers")], stdout=subprocess.PIPE, text=True
+        ) as process:
+            wait(BEFORE_S)
+            kill(own_kafka, wait)
+            told = process.communicate(timeout=60)[0]
+        there = {run_of(message) for message in records(broker, hook.topic)}
+        often = deliveries(broker, hook.topic)
+
+    statuses = json.loads(told.splitlines()[-1])
+    lines = [line for one in tmp_path.glob("answers-*") for line in one.read_text().splitlines()]
+    runs = [run for line in lines for run in json.loads(line)["runs"]]
+    assert statuses["accepted"] == len(lines) > 100
+    assert statuses["unavailable"] > 0
+    assert (statuses["others"], statuses["broken"]) == (0, 0)
+    assert len(set(runs)) == len(runs) == len(lines)
+    assert set(runs) <= there
+    assert set(often.values()) == {1}
+
+
 async def load(hook: Served, happen: Callable[[], None]) -> Sent:
     """Send while something happens, each delivery once."""
     sent, over = Sent(), asyncio.Event()
@@ -96,16 +135,20 @@ async def send_again(hook: Served, refused: list[str]) -> Sent:
 
 def deliveries(broker: KafkaBroker, topic: str) -> Counter[str]:
     """How often each delivery is in the topic."""
+    headers = (dict(message.headers() or ()) for message in records(broker, topic))
+    return Counter((found["webhook-delivery"] or b"").decode() for found in headers)
+
+
+def records(broker: KafkaBroker, topic: str) -> list[Message]:
+    """What is committed in the topic."""
     admin, reader = broker.admin(), broker.reader("test")
     try:
         every = [TopicPartition(topic, n) for n in range(admin.describe([topic])[topic].partitions)]
         ends = admin.ends(every)
         reader.assign(dict.fromkeys(every, 0))
-        found: Counter[str] = Counter()
+        found: list[Message] = []
         while any(reader.positions().get(one, 0) < end for one, end in ends.items()):
-            for message in reader.read(1_000, 1.0):
-                headers = dict(message.headers() or ())
-                found[(headers["webhook-delivery"] or b"").decode()] += 1
+            found += reader.read(1_000, 1.0)
         return found
     finally:
         reader.close()
