@@ -32,7 +32,7 @@ SHORT_SESSIONS = {
     "transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
 }
 # Its controller forgets a killed broker sooner, so that it comes back sooner.
-QUICK_RESTART = {"broker.heartbeat.interval.ms": "250", "broker.session.timeout.ms": "1500"}
+QUICK_RESTART = {"broker.heartbeat.interval.ms": "250", "broker.session.timeout.ms": "3000"}
 
 TopicFactory = Callable[..., str]
 

@@ -17,6 +17,7 @@ import pytest
 
 from headrace.connectors.local_kafka import LocalKafka
 from tests.cdc.postgres_server import PostgresServer
+from tests.forgotten_markers import unless_kafka_forgets
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
 
@@ -24,7 +25,7 @@ WAIT_S = 180.0
 ROWS = 5_000
 COLUMNS = "id integer primary key, customer text, amount numeric(10, 2), at timestamptz, note text"
 FLOW = """
-name: copy
+name: copy{number}
 stages:
   - name: changes
     action: cdc
@@ -43,9 +44,10 @@ stages:
 class Writer:
     """Changes a table as applications do: several rows in a transaction, some of them rolled back, keys that change."""
 
-    def __init__(self, server: PostgresServer, number: int) -> None:
+    def __init__(self, server: PostgresServer, database: str, number: int) -> None:
         self.changes = 0
         self._server = server
+        self._database = database
         self._number = number
         self._chance = random.Random(number)
         self._stopped = Event()
@@ -60,7 +62,7 @@ class Writer:
     def _run(self) -> None:
         while not self._stopped.is_set():
             try:
-                with psycopg.connect(self._server.url("shop")) as client:
+                with psycopg.connect(self._server.url(self._database)) as client:
                     while not self._stopped.is_set():
                         self._transaction(client)
                         self._stopped.wait(0.01)
@@ -123,40 +125,53 @@ def rows(server: PostgresServer, database: str) -> list[tuple[Any, ...]]:
 def test_a_copied_table_is_equal_after_kills_of_the_worker_the_database_and_the_broker(
     own_kafka: LocalKafka, own_postgres: PostgresServer, tmp_path: Path
 ) -> None:
-    server = own_postgres
-    server.execute("postgres", "create database shop", "create database copied")
-    server.execute("shop", f"create table orders ({COLUMNS})")
-    server.execute("copied", f"create table orders ({COLUMNS})")
+    def attempt(number: int) -> None:
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        copy_through_kills(own_kafka, own_postgres, folder, number)
+
+    unless_kafka_forgets(own_kafka, attempt)
+
+
+def copy_through_kills(
+    kafka: LocalKafka, server: PostgresServer, folder: Path, number: int
+) -> None:
+    shop, copied = f"shop{number}", f"copied{number}"
+    server.execute("postgres", f"create database {shop}", f"create database {copied}")
+    server.execute(shop, f"create table orders ({COLUMNS})")
+    server.execute(copied, f"create table orders ({COLUMNS})")
     server.execute(
-        "shop",
+        shop,
         f"insert into orders select n, 'c', n, now(), 'n' from generate_series(0, {ROWS}) n",
     )
-    text = FLOW.format(source=server.url("shop"), target=server.url("copied"))
-    (tmp_path / "flow.yaml").write_text(text)
-    writers = [Writer(server, number) for number in range(2)]
+    text = FLOW.format(number=number, source=server.url(shop), target=server.url(copied))
+    (folder / "flow.yaml").write_text(text)
+    writers = [Writer(server, shop, number) for number in range(2)]
 
-    for kill in ("worker", "database", "worker", "broker", "worker"):
-        with worker(tmp_path, own_kafka.brokers):
-            before = sum(one.changes for one in writers)
-            deadline = time.monotonic() + WAIT_S
-            while len(rows(server, "copied")) < ROWS // 2 or (
-                sum(one.changes for one in writers) < before + 2_000
-            ):
-                assert time.monotonic() < deadline, "the copy does not grow"
-                time.sleep(0.2)
-            if kill == "database":
-                server.stop("immediate")
-                server.start()
-            elif kill == "broker":
-                own_kafka.kill()
-                own_kafka.restart()
-            time.sleep(1)  # some time after it, the worker is killed in any case
-    for one in writers:
-        one.stop()
-    with worker(tmp_path, own_kafka.brokers):
+    try:
+        for kill in ("worker", "database", "worker", "broker", "worker"):
+            with worker(folder, kafka.brokers):
+                before = sum(one.changes for one in writers)
+                deadline = time.monotonic() + WAIT_S
+                while len(rows(server, copied)) < ROWS // 2 or (
+                    sum(one.changes for one in writers) < before + 2_000
+                ):
+                    assert time.monotonic() < deadline, "the copy does not grow"
+                    time.sleep(0.2)
+                if kill == "database":
+                    server.stop("immediate")
+                    server.start()
+                elif kill == "broker":
+                    kafka.kill()
+                    kafka.restart()
+                time.sleep(1)  # some time after it, the worker is killed in any case
+    finally:
+        for one in writers:
+            one.stop()
+    with worker(folder, kafka.brokers):
         deadline = time.monotonic() + WAIT_S
-        while rows(server, "copied") != rows(server, "shop") and time.monotonic() < deadline:
+        while rows(server, copied) != rows(server, shop) and time.monotonic() < deadline:
             time.sleep(0.5)
 
-    assert rows(server, "copied") == rows(server, "shop")
+    assert rows(server, copied) == rows(server, shop)
     assert sum(one.changes for one in writers) > 10_000

@@ -124,10 +124,18 @@ class Crash(Workers):
     # ---- progress
 
     def committed(self) -> dict[TopicPartition, int]:
-        """The group's positions in the source topic."""
+        """The group's positions in the source topic; waits while a transaction holds them."""
+        deadline = time.monotonic() + WAIT_S
         admin = KafkaBroker(self.brokers).admin()
         try:
-            found = admin.group_positions(f"headrace.{self.name}")
+            while True:
+                try:
+                    found = admin.group_positions(f"headrace.{self.name}")
+                    break
+                except HeadraceError:
+                    if time.monotonic() > deadline:
+                        raise
+                    time.sleep(0.1)
         finally:
             admin.close()
         return {
@@ -140,14 +148,12 @@ class Crash(Workers):
         meets = all if partitions == "all" else any
         deadline = time.monotonic() + WAIT_S
         while time.monotonic() < deadline:
-            try:
-                now = self.committed()
-            except HeadraceError:
-                continue
+            now = self.committed()
             if meets(now[place] > before[place] for place in before):
                 return
+            assert self.is_alive, f"all workers have ended:\n{self.logged}"
             time.sleep(0.1)
-        raise AssertionError(f"no progress within {WAIT_S} s: {before}")
+        raise AssertionError(f"no progress within {WAIT_S} s: {before}\n{self.logged}")
 
     # ---- results
 
@@ -171,14 +177,16 @@ class Crash(Workers):
             if topic:
                 found[topic][partition].append(number)
                 missing -= 1
-            elif missing <= 0 or time.monotonic() > deadline:
+            elif missing <= 0 or time.monotonic() > deadline or not self.is_alive:
                 break
         for topic, numbers in expected.items():
             by_partition = found[topic]
             counted = Counter(n for some in by_partition.values() for n in some)
             lost = [n for n in numbers if not counted[n]]
             doubled = [n for n, times in counted.items() if times > 1]
-            assert not lost, f"{topic}: {len(lost)} of {len(numbers)} lost: {lost[:10]}"
+            assert not lost, (
+                f"{topic}: {len(lost)} of {len(numbers)} lost: {lost[:10]}\n{self._situation(topic)}"
+            )
             assert not doubled, f"{topic}: {len(doubled)} doubled: {doubled[:10]}"
             if topic == self.dead_letters:
                 continue
@@ -186,6 +194,22 @@ class Crash(Workers):
                 for source in range(PARTITIONS):
                     of_source = [n for n in some if n % PARTITIONS == source]
                     assert of_source == sorted(of_source), f"{topic}[{partition}] is out of order"
+
+    def _situation(self, topic: str) -> str:
+        """Where the group and the partitions of a topic stand, and what the workers said last."""
+        lines = [f"positions {self.committed()} of {self.sent} records"]
+        for level in ("read_committed", "read_uncommitted"):
+            reader = Consumer(
+                {
+                    "bootstrap.servers": self.brokers,
+                    "group.id": f"reader-{uuid.uuid4()}",
+                    "isolation.level": level,
+                }
+            )
+            ends = [reader.get_watermark_offsets(Place(topic, p), 30) for p in range(PARTITIONS)]
+            lines.append(f"{level}: {ends}")
+            reader.close()
+        return "\n".join([*lines, self.logged])
 
     def _read(self, topics: list[str]) -> Iterator[tuple[str, int, int]]:
         """Records as a read-committed reader sees them; an empty topic name whenever nothing came for a second."""

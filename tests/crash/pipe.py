@@ -14,6 +14,8 @@ from headrace.runtime.contracts.broker import Admin, NewTopic, TopicPartition
 from tests.crash.reading import read_committed
 from tests.crash.workers import WAIT_S, Workers
 
+SENDING_MAX = 50_000
+
 FLOW = """
 name: {name}
 stages:
@@ -69,8 +71,9 @@ class Pipe(Workers):
         producer = Producer({"bootstrap.servers": self.brokers, "linger.ms": 5})
         for key, at_ms, event in records:
             value = orjson.dumps(event)
+            if len(producer) >= SENDING_MAX:
+                producer.flush()
             producer.produce(f"{self.name}-in", value, key, 0, timestamp=at_ms)
-            producer.poll(0)
             self._sent += 1
         assert producer.flush(60) == 0
 

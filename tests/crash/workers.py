@@ -67,6 +67,16 @@ class Workers:
         self._started.append(worker)
         return worker
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether any worker still runs."""
+        return any(worker.poll() is None for worker in self._started)
+
+    @property
+    def logged(self) -> str:
+        """What the workers logged last."""
+        return "\n".join(worker.logged[-4000:] for worker in self._started)
+
     def clean_up(self) -> None:
         """End what still runs."""
         for worker in self._started:

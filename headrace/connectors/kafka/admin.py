@@ -42,7 +42,7 @@ from headrace.runtime.contracts.broker import (
     TopicDescription,
     TopicPartition,
 )
-from headrace.runtime.errors import ClosedError, HeadraceError, RestartError
+from headrace.runtime.errors import BrokerUnavailableError, ClosedError, HeadraceError, RestartError
 
 Answer = TypeVar("Answer")
 
@@ -57,6 +57,7 @@ _UNKNOWN_TOPIC = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOW
 # The cluster is about to agree on who leads or coordinates: shortly after a start, a creation, a move.
 _SETTLING = frozenset(
     {
+        KafkaError._NOENT,
         KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
         KafkaError.COORDINATOR_NOT_AVAILABLE,
         KafkaError.LEADER_NOT_AVAILABLE,
@@ -268,6 +269,13 @@ class KafkaAdmin:
     ) -> dict[TopicPartition, int]:
         return self._settled(lambda: self._list(partitions, at, isolation)) if partitions else {}
 
+    def _check_existing(self, partitions: Iterable[TopicPartition]) -> None:
+        """The client's "No leaders found" says of topics that are not there what it says of those that wait for a leader."""
+        known = self.topics()
+        for partition in partitions:
+            if partition.partition >= known.get(partition.topic, 0):
+                raise RestartError(f"could not look up an offset of {partition}: it does not exist")
+
     def _list(
         self, partitions: list[TopicPartition], at: OffsetSpec, isolation: IsolationLevel
     ) -> dict[TopicPartition, int]:
@@ -276,12 +284,17 @@ class KafkaAdmin:
             isolation_level=isolation,
             request_timeout=ANSWER_TIMEOUT_S,
         )
-        return {
-            TopicPartition(one.topic, one.partition): self._wait(
-                f"look up an offset of {one.topic}[{one.partition}]", answer
-            ).offset
-            for one, answer in answers.items()
-        }
+        try:
+            return {
+                TopicPartition(one.topic, one.partition): self._wait(
+                    f"look up an offset of {one.topic}[{one.partition}]", answer
+                ).offset
+                for one, answer in answers.items()
+            }
+        except BrokerUnavailableError as error:
+            if _code(error) == KafkaError._NOENT:
+                self._check_existing(partitions)
+            raise
 
     def group_members(self, group: str) -> list[GroupMember]:
         return self._settled(lambda: self._group_members(group))
@@ -357,9 +370,7 @@ class KafkaAdmin:
             try:
                 return ask()
             except HeadraceError as error:
-                cause = error.__cause__
-                code = kafka_error(cause).code() if isinstance(cause, KafkaException) else None
-                if code not in _SETTLING or self._clock.monotonic_s() > deadline_s:
+                if _code(error) not in _SETTLING or self._clock.monotonic_s() > deadline_s:
                     raise
             self._clock.sleep(_SETTLING_PAUSE_S)
 
@@ -408,3 +419,9 @@ class KafkaAdmin:
         self._groups.close()
         with self._lock:
             self._positions.close()
+
+
+def _code(error: HeadraceError) -> int | None:
+    """The client's code behind an error, if it was the client's."""
+    cause = error.__cause__
+    return kafka_error(cause).code() if isinstance(cause, KafkaException) else None

@@ -27,6 +27,7 @@ from headrace.runtime.errors import ClosedError, FencedError, HeadraceError, Tra
 
 _RETRY_PAUSE_S = 0.05
 _STUCK_AFTER_S = 5.0
+_POSITIONS_TIMEOUT_S = 30.0
 # Records that an abort or a close drops on purpose.
 _DROPPED = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})
 
@@ -113,7 +114,7 @@ class KafkaProducer:
             return
         self._until_done(
             "add positions to the transaction",
-            ANSWER_TIMEOUT_S,
+            _POSITIONS_TIMEOUT_S,
             lambda remaining_s: self._client.send_offsets_to_transaction(
                 offsets, group_metadata, remaining_s
             ),
@@ -134,12 +135,11 @@ class KafkaProducer:
         remaining_s = timeout_s
         while True:
             try:
-                self._calls.run(
-                    partial(call, max(remaining_s, 0.001)), remaining_s + _STUCK_AFTER_S
-                )
+                wait_s = min(max(remaining_s, 0.001), ANSWER_TIMEOUT_S)
+                self._calls.run(partial(call, wait_s), wait_s + _STUCK_AFTER_S)
             except StuckError:
                 raise FencedError(
-                    f"could not {doing} of '{self._name}': the client has not answered for {timeout_s + _STUCK_AFTER_S:g} s, as"
+                    f"could not {doing} of '{self._name}': the client has not answered for {wait_s + _STUCK_AFTER_S:g} s, as"
                     " happens when a coordinator dies; a new producer takes its place"
                 ) from None
             except KafkaException as exception:

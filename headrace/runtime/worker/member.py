@@ -3,7 +3,6 @@
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -14,6 +13,7 @@ from headrace.runtime.contracts.call import Caller
 from headrace.runtime.contracts.store import Store
 from headrace.runtime.environment import Values
 from headrace.runtime.errors import (
+    BrokerUnavailableError,
     DataLossError,
     FencedError,
     HeadraceError,
@@ -35,6 +35,7 @@ from headrace.runtime.worker.member_store import MemberStore
 from headrace.runtime.worker.session import Session
 from headrace.runtime.worker.standing import Standing
 from headrace.runtime.worker.start import StartPositions
+from headrace.runtime.worker.statistics import MemberStatistics
 from headrace.runtime.worker.tasks import Tasks
 from headrace.runtime.worker.topics import TopicsInUse
 
@@ -45,22 +46,6 @@ FAILURES_MAX = 10
 PAUSE_S_MAX = 5.0
 ABORT_TIMEOUT_S = 10.0
 RESTORING_WAIT_S = 0.02
-
-
-@dataclass
-class MemberStatistics:
-    """What a member has done since it began. Read from other threads; each number is exact once the member rests."""
-
-    records_read: int = 0
-    commits: int = 0
-    aborts: int = 0
-    rejoins: int = 0
-    last_record_s: float = 0.0
-    last_commit_s: float = 0.0
-    assignment: frozenset[TopicPartition] = frozenset()
-    written: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    failed: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
-    late: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
 
 def nothing_watched(step: Step) -> None:
@@ -202,6 +187,8 @@ class Member:
         except StoreCorruptError as error:
             self._count_failure(error)
             self._wipe(error)
+        except BrokerUnavailableError as error:
+            self._begin_again(error)
         except HeadraceError:
             raise
         except Exception as error:
@@ -449,6 +436,16 @@ class Member:
         self.is_ready.clear()
         self.statistics.rejoins += 1
         self._session = self._new_session()
+
+    def _begin_again(self, error: BrokerUnavailableError) -> None:
+        """Join anew, from what a new producer finds committed: whether the last commit came through is unknown.
+
+        A new session waits for brokers as well (`session.BEGIN_TIMEOUT_S`); that none answers then either ends the member.
+        """
+        if self._stopped.is_set():
+            raise error
+        self._count_failure(error)
+        self._rejoin(error)
 
     def _wipe(self, error: StoreCorruptError) -> None:
         """The store is damaged: begin with an empty one, restored from the changelogs."""

@@ -25,8 +25,9 @@ from headrace.runtime.state.progress import RestoreProgress
 from headrace.runtime.task.commit import Step
 from headrace.runtime.worker.feeds import Feeds
 from headrace.runtime.worker.groups import groups_of
-from headrace.runtime.worker.member import Member, MemberStatistics, nothing_watched
+from headrace.runtime.worker.member import Member, nothing_watched
 from headrace.runtime.worker.slots import Slot
+from headrace.runtime.worker.statistics import MemberStatistics
 from headrace.runtime.worker.topics import ensure_topics
 
 logger = logging.getLogger(__name__)

@@ -80,6 +80,41 @@ def test_ten_transactions_that_fail_in_a_row_end_the_member() -> None:
         run.drain()
 
 
+@pytest.mark.parametrize("call", ["send_positions", "commit_transaction"])
+def test_a_member_lives_through_an_outage_longer_than_one_of_its_calls(
+    monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    run = flow()
+    run.run({"a": 1})
+    run.feed({"a": 2})
+    run.member.step(0)
+
+    def once(*_: Any) -> None:
+        monkeypatch.undo()
+        raise BrokerUnavailableError("no broker answered")
+
+    monkeypatch.setattr(run.member._session.producer, call, once)
+    run.drain()
+
+    assert run.data("out") == [{"a": 1}, {"a": 2}]
+    assert run.member.statistics.rejoins == 1
+
+
+def test_a_member_ends_when_no_broker_answers_a_new_session_either() -> None:
+    run = flow()
+    run.feed({"a": 1})
+    run.member.step(0)
+    run.member.step(0)
+    run.broker.stop()
+
+    with pytest.raises(BrokerUnavailableError):
+        run.drain()
+
+    run.member.abandon()
+    run.broker.start()
+    assert run.data("out") == []
+
+
 def test_a_member_that_stops_commits_what_it_has_done() -> None:
     run = flow()
     run.feed({"a": 1})

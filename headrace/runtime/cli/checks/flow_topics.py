@@ -91,7 +91,8 @@ def _replication(plan: Plan, topics: Iterable[TopicDescription], nodes: int) -> 
         yield warn(
             f"{plan.name}: replication",
             f"one copy only, on a cluster of {nodes} brokers: {', '.join(sorted(single))}",
-            "raise the replication factor: the loss of one broker would stop the flow",
+            "raise the replication factor: the loss of one broker would stop the flow, and a crash of one may cost records that"
+            " Kafka 4.3 has just committed (KAFKA-20734)",
         )
 
 
