@@ -99,7 +99,7 @@ def test_a_broker_that_is_killed_and_started_again_costs_nothing(
     own_kafka: LocalKafka, crash_of: CrashFactory
 ) -> None:
     def attempt(_: int) -> None:
-        crash = crash_of(own_kafka.brokers)
+        crash = crash_of(own_kafka.brokers, commit_interval="500ms")
         try:
             live_through_two_outages(own_kafka, crash)
         finally:

@@ -7,10 +7,13 @@ import time
 
 import pytest
 
+from headrace.connectors.local_kafka import LocalKafka
 from tests.crash.conftest import StatefulFactory
 from tests.crash.side_by_side import side_by_side
+from tests.crash.stateful import VICTIM, Stateful
 from tests.crash.stores import changelogs
 from tests.crash.workers import ready
+from tests.forgotten_markers import unless_kafka_forgets
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
 
@@ -127,3 +130,37 @@ def test_a_standby_takes_over_almost_without_restoring(
     written = sum(log.end for log in changelogs(kafka_brokers, crash.group).values())
     assert sum(restored) < written / 50, (restored, written)
     crash.check_restorable()
+
+
+def test_a_broker_that_is_killed_leaves_results_and_state_as_if_it_never_was(
+    own_kafka: LocalKafka, stateful_of: StatefulFactory
+) -> None:
+    def attempt(_: int) -> None:
+        # Partitions whose records a dead broker holds are not idle.
+        crash = stateful_of(
+            own_kafka.brokers, instance_id=VICTIM, idle_after="10m", commit_interval="500ms"
+        )
+        try:
+            live_through_two_outages(own_kafka, crash)
+        finally:
+            crash.clean_up()
+
+    unless_kafka_forgets(own_kafka, attempt)
+
+
+def live_through_two_outages(kafka: LocalKafka, crash: Stateful) -> None:
+    crash.feed(per_second=500)
+    worker = crash.start()
+    ready(worker)
+    crash.wait_progress(partitions="all")
+
+    for _ in range(2):
+        kafka.kill()
+        time.sleep(1)  # an outage has a length, and the worker lives through it
+        kafka.restart()
+        crash.wait_progress(partitions="all")
+    crash.end_feed()
+
+    crash.wait_done()
+    crash.stop(worker)
+    crash.check_equal()

@@ -54,18 +54,26 @@ _INTERNAL_TOPICS = frozenset(
     {"__cluster_metadata", "__consumer_offsets", "__share_group_state", "__transaction_state"}
 )
 _UNKNOWN_TOPIC = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC})
-# The cluster is about to agree on who leads or coordinates: shortly after a start, a creation, a move.
-_SETTLING = frozenset(
+# A leader or coordinator has moved, and the client knows the one before.
+_MOVED = frozenset(
     {
-        KafkaError._NOENT,
-        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-        KafkaError.COORDINATOR_NOT_AVAILABLE,
-        KafkaError.LEADER_NOT_AVAILABLE,
-        KafkaError.NOT_CONTROLLER,
+        KafkaError.FENCED_LEADER_EPOCH,
         KafkaError.NOT_COORDINATOR,
         KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.UNKNOWN_LEADER_EPOCH,
     }
 )
+# The cluster is about to agree on who leads or coordinates: shortly after a start, a creation, a move.
+_SETTLING = _MOVED | {
+    KafkaError._NOENT,  # "No leaders found"
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.KAFKA_STORAGE_ERROR,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.NOT_CONTROLLER,
+    KafkaError.OFFSET_NOT_AVAILABLE,
+    KafkaError.REPLICA_NOT_AVAILABLE,
+}
 
 
 class KafkaAdmin:
@@ -370,9 +378,12 @@ class KafkaAdmin:
             try:
                 return ask()
             except HeadraceError as error:
-                if _code(error) not in _SETTLING or self._clock.monotonic_s() > deadline_s:
+                code = _code(error)
+                if code not in _SETTLING or self._clock.monotonic_s() > deadline_s:
                     raise
             self._clock.sleep(_SETTLING_PAUSE_S)
+            if code in _MOVED:
+                self._metadata()
 
     def _metadata(self) -> Any:
         try:
@@ -407,6 +418,10 @@ class KafkaAdmin:
         if error.code() in UNAVAILABLE:
             last = self._log.last_error
             return unavailable(self._brokers, ANSWER_TIMEOUT_S, last.str() if last else error.str())
+        if error.code() in _SETTLING:
+            return BrokerUnavailableError(
+                f"could not {doing} within {ANSWER_TIMEOUT_S:g} s: {error.str()}"
+            )
         return RestartError(f"could not {doing}: {error.str()}")
 
     def _open(self) -> AdminClient:

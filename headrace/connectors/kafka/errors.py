@@ -23,7 +23,6 @@ UNAVAILABLE = frozenset(
         KafkaError._TIMED_OUT,
         KafkaError._TIMED_OUT_QUEUE,
         KafkaError._MSG_TIMED_OUT,
-        KafkaError._NOENT,  # "No leaders found", when a client looks up offsets
         KafkaError._TRANSPORT,
         KafkaError._RESOLVE,
         KafkaError._WAIT_COORD,

@@ -71,6 +71,8 @@ def _figures(progress: Iterable[RestoreProgress]) -> str:
     text = f"{restored:,} of {to_restore:,} records ({percent} %)"
     if per_s:
         text += f", {_rate(per_s)}, {(to_restore - restored) / per_s:,.0f} s left"
+    elif restored < to_restore:
+        text += ", nothing comes: waiting for a broker, or for a transaction to end"
     return text
 
 

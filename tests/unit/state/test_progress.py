@@ -26,7 +26,7 @@ def test_a_line_tells_how_far_how_fast_and_how_long() -> None:
 
 def test_a_line_without_a_rate_promises_nothing() -> None:
     assert lines_of([progress(3, 0, 400, 0.0)]) == [
-        "restoring orders/totals[3]: 0 of 400 records (0 %)"
+        "restoring orders/totals[3]: 0 of 400 records (0 %), nothing comes: waiting for a broker, or for a transaction to end"
     ]
 
 
