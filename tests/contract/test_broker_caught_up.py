@@ -166,3 +166,19 @@ def test_a_pause_and_what_follows_it_do_not_hide_the_end(world: World) -> None:
     world.until(lambda: member.caught_up() == whole(topic, 2), member)
 
     assert while_paused == whole(topic, 2)
+
+
+def test_ends_are_known_once_partitions_were_fetched(world: World) -> None:
+    topic = world.topic()
+    place = TopicPartition(topic, 0)
+    world.write(topic, numbered(10))
+    member = world.member(world.name("group"), topic)
+    before = member.consumer.ends()
+    member.batch = 3
+    world.until(lambda: bool(member.seen), member)
+    early = member.consumer.ends()
+    world.write(topic, numbered(5))
+    world.until(lambda: member.consumer.ends() == {place: 15}, member)
+
+    assert before == {}
+    assert early == {place: 10}

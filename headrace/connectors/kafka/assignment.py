@@ -66,6 +66,14 @@ class Assignment:
             self.begins.pop(partition, None)
         self._paused -= gone
 
+    def ends(self) -> dict[TopicPartition, int]:
+        """Where each partition ended when it was last fetched, including what is not committed."""
+        known = {
+            one: self._client.get_watermark_offsets(ClientPartition(*one), cached=True)
+            for one in self.begins
+        }
+        return {one: offsets[1] for one, offsets in known.items() if offsets and offsets[1] >= 0}
+
     def forget(self) -> None:
         """Note that the client is closed."""
         self.begins.clear()

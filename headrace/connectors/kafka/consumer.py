@@ -419,6 +419,9 @@ class KafkaConsumer:
     def caught_up(self) -> frozenset[TopicPartition]:
         return self._positions.caught_up() - {partition_of(one) for one in self._held}
 
+    def ends(self) -> dict[TopicPartition, int]:
+        return self._assignment.ends()
+
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
         self._check_open()
         self._assignment.pause(partitions)

@@ -223,6 +223,10 @@ class MemoryConsumer:
     def caught_up(self) -> frozenset[TopicPartition]:
         return frozenset(self._caught_up)
 
+    def ends(self) -> dict[TopicPartition, int]:
+        with self._cluster.changed:
+            return {one: self._cluster.log(one).end for one in self._next}
+
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
         self._check_open()
         self._paused.update(partitions)

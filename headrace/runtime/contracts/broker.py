@@ -97,6 +97,9 @@ class Consumer(Protocol):
         partition is paused.
         """
 
+    def ends(self) -> dict[TopicPartition, int]:
+        """The end of each assigned partition, as of the last fetch; one that was not fetched yet is left out. Asks nobody."""
+
     def pause(self, partitions: Iterable[TopicPartition]) -> None: ...
     def resume(self, partitions: Iterable[TopicPartition]) -> None: ...
 

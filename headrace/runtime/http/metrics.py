@@ -21,6 +21,10 @@ METRICS: Mapping[str, tuple[str, str]] = {
     "headrace_aborts_total": ("counter", "Transactions aborted."),
     "headrace_rejoins_total": ("counter", "Times the group was joined anew."),
     "headrace_partitions": ("gauge", "Partitions assigned."),
+    "headrace_lag_records": (
+        "gauge",
+        "Offsets between what was read of a partition and its end.",
+    ),
     "headrace_tasks": ("gauge", "Tasks with state, by what they do."),
     "headrace_watermark_lag_seconds": (
         "gauge",
@@ -79,6 +83,9 @@ def metrics(worker: Worker, stages: Iterable[Stage], clock: Clock) -> str:
         found.add("headrace_aborts_total", done.aborts, group=group)
         found.add("headrace_rejoins_total", done.rejoins, group=group)
         found.add("headrace_partitions", len(done.assignment), group=group)
+        for place, count in member.behind.records.items():
+            labels = {"group": group, "topic": place.topic, "partition": place.partition}
+            found.add("headrace_lag_records", count, **labels)
         for (flow, name), count in done.written.items():
             found.add("headrace_records_written_total", count, flow=flow, stage=name)
         for (flow, name, fate), count in done.failed.items():

@@ -30,6 +30,7 @@ from headrace.runtime.task.commit import Step
 from headrace.runtime.task.formats import Formats
 from headrace.runtime.task.stage import NEVER
 from headrace.runtime.worker.batch_size import BatchSize
+from headrace.runtime.worker.behind import Behind
 from headrace.runtime.worker.expiry import ExpiryWatch
 from headrace.runtime.worker.member_store import MemberStore
 from headrace.runtime.worker.session import Session
@@ -80,6 +81,7 @@ class Member:
         self.name = name
         self.partitions = topics.partitions
         self.statistics = MemberStatistics()
+        self.behind = Behind()
         self.is_ready = Event()
         self._plans = plans
         self._settings = settings
@@ -214,6 +216,7 @@ class Member:
         if session.tasks is not None:
             timeout_s = self._before_reading(session.tasks, timeout_s)
         messages = session.consumer.consume(self._batch.records, timeout_s)
+        self.behind.look(session.consumer, self._committed, now_s)
         if messages and session.tasks is not None and session.tasks.is_waiting:
             messages = self._held_back(session.tasks, messages)
         is_held = session.tasks is not None and session.tasks.can_release()

@@ -243,6 +243,9 @@ def test_metrics_count_what_was_done(tmp_path: Path) -> None:
     )
     assert "headrace_ready 1" in lines
     assert any(
+        line.startswith('headrace_lag_records{group="headrace.big-orders"') for line in lines
+    )
+    assert any(
         line.startswith(
             'headrace_watermark_lag_seconds{flow="big orders",stage="totals",partition="0"} '
         )

@@ -48,6 +48,22 @@ def test_a_member_that_joins_anew_does_not_commit_what_was_aborted(
     assert run.data("out") == [{"a": 1}, {"a": 2}]
 
 
+def test_a_member_tells_how_far_it_is_behind() -> None:
+    run = flow()
+    for n in range(500):
+        run.feed({"a": n})
+    seen = []
+    for _ in range(8):
+        run.member.step(0)
+        run.clock.advance(3)
+        seen.append(run.member.behind.records)
+
+    behind = [records[TopicPartition("in", 0)] for records in seen if records]
+    assert behind[0] > 0
+    assert behind == sorted(behind, reverse=True)
+    assert behind[-1] == 0
+
+
 def test_statistics_count_what_was_committed_and_not_what_was_aborted() -> None:
     run = flow()
     run.run({"a": 1}, {"b": 1})
