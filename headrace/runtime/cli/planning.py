@@ -26,6 +26,7 @@ def plans_of(paths: Sequence[str], prefix: str = DEFAULT_PREFIX) -> list[Plan]:
 def roles_of(plans: Sequence[Plan], existing: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """What each topic is to the flows, as `orders: sink`; a pattern stands for the existing topics that match it."""
     existing = list(existing)
+    known = frozenset(existing)
     found: dict[str, list[str]] = {}
     for plan in plans:
         for topic in plan.topics:
@@ -33,6 +34,9 @@ def roles_of(plans: Sequence[Plan], existing: Iterable[str]) -> dict[str, tuple[
                 found.setdefault(topic.name, []).append(f"{plan.name}: {ROLES[topic.role]}")
         for name in pattern_matches(plan, existing):
             found.setdefault(name, []).append(f"{plan.name}: {ROLES['source']}")
+        for sub in plan.sub_topologies:
+            if (name := plan.replay_topic(sub)) in known:
+                found.setdefault(name, []).append(f"{plan.name}: replay")
     return {name: tuple(dict.fromkeys(roles)) for name, roles in found.items()}
 
 

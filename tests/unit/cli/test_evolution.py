@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from headrace.connectors.memory import MemoryBroker
+from headrace.runtime.cli.planning import plans_of
 from headrace.runtime.contracts.broker import (
     ConsumerSettings,
     NewTopic,
@@ -372,6 +373,20 @@ def test_topics_tells_the_roles_of_what_state_needs(
     roles = {topic["name"]: topic["roles"] for topic in document["topics"]}
     assert roles[TOTALS_CHANGELOG] == ["sales: changelog"]
     assert roles["headrace.sales.totals.repartition"] == ["sales: repartition"]
+
+
+def test_topics_tells_of_the_topics_of_letters_that_were_sent_back(
+    call: Call, broker: MemoryBroker, run: str
+) -> None:
+    before = call("topics", "sales.yaml").stdout
+    (plan,) = plans_of(["sales.yaml"], "headrace")
+    replay = plan.replay_topic(plan.sub_topology_of("totals"))
+    broker.admin().create([NewTopic(name=replay, partitions=1)])
+    document = json.loads(call("topics", "sales.yaml", "--json").stdout)
+
+    assert ".replay" not in before
+    roles = {topic["name"]: topic["roles"] for topic in document["topics"]}
+    assert roles[replay] == ["sales: replay"]
 
 
 def test_plan_warns_of_late_records_that_their_topic_would_delete(
