@@ -108,6 +108,7 @@ def test_a_users_setting_wins_over_a_default_of_the_engine() -> None:
 def test_brokers_that_do_not_answer_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(admin_module, "ANSWER_TIMEOUT_S", 0.3)
     monkeypatch.setattr(consumer_module, "ANSWER_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(consumer_module, "_OPEN_TRANSACTION_S", 0.3)
     broker = KafkaBroker(NOBODY)
     admin = broker.admin()
     consumer = broker.consumer(ConsumerSettings(group="g", client_id="c"))
