@@ -3,6 +3,7 @@
 # ruff: noqa: SLF001 # public error codes of the client begin with an underscore
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as ClientPartition
@@ -68,11 +69,13 @@ class Assignment:
 
     def ends(self) -> dict[TopicPartition, int]:
         """Where each partition ended when it was last fetched, including what is not committed."""
-        known = {
-            one: self._client.get_watermark_offsets(ClientPartition(*one), cached=True)
-            for one in self.begins
-        }
-        return {one: offsets[1] for one, offsets in known.items() if offsets and offsets[1] >= 0}
+        found: dict[TopicPartition, int] = {}
+        for one in self.begins:
+            with suppress(KafkaException):  # its topic is about to go
+                known = self._client.get_watermark_offsets(ClientPartition(*one), cached=True)
+                if known and known[1] >= 0:
+                    found[one] = known[1]
+        return found
 
     def forget(self) -> None:
         """Note that the client is closed."""
