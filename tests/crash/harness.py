@@ -97,6 +97,7 @@ class Crash(Workers):
             {"bootstrap.servers": self.brokers, "enable.idempotence": True, "linger.ms": 5}
         )
         while not self._fed.is_set():
+            self.valve.passed(producer)
             for _ in range(max(1, per_second // 50)):
                 value = orjson.dumps({"n": self.sent})
                 if self.sent % BAD_EVERY == 5:

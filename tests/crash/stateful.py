@@ -224,6 +224,7 @@ class Stateful(Workers):
     def _feed(self, per_second: int) -> None:
         producer = self._producer()
         while not self._fed.is_set():
+            self.valve.passed(producer)
             self._send(producer, max(1, per_second // 50))
             producer.poll(0)
             self._fed.wait(0.02)

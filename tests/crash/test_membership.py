@@ -116,9 +116,12 @@ def live_through_two_outages(kafka: LocalKafka, crash: Crash) -> None:
     crash.wait_progress(before)
 
     for _ in range(2):
+        time.sleep(0.3)  # the markers of the commit that was seen are on their way
+        crash.valve.shut()
         kafka.kill()
         time.sleep(1)  # an outage has a length, and the worker lives through it
         kafka.restart()
+        crash.valve.open()
         crash.wait_progress(crash.committed())
     crash.end_feed()
 

@@ -6,7 +6,10 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from threading import Event
 from typing import Any
+
+from confluent_kafka import Producer
 
 VICTIM = Path(__file__).with_name("victim.py")
 WAIT_S = 120.0
@@ -49,6 +52,30 @@ def ready(worker: WorkerProcess) -> None:
     assert worker.stdout.readline() == "ready\n", worker.logged[-4000:]
 
 
+class Valve:
+    """Lets a feeder send, or not. An idempotent producer whose broker dies may send again what is there already."""
+
+    def __init__(self) -> None:
+        self._opened, self._shut = Event(), Event()
+        self._opened.set()
+
+    def shut(self) -> None:
+        """Return when nothing is on its way any more."""
+        self._shut.clear()
+        self._opened.clear()
+        assert self._shut.wait(WAIT_S), "what was sent does not arrive"
+
+    def open(self) -> None:
+        self._opened.set()
+
+    def passed(self, producer: Producer) -> None:
+        """For the feeder, before it sends: wait while the valve is shut."""
+        if not self._opened.is_set():
+            assert producer.flush(60) == 0
+            self._shut.set()
+            self._opened.wait(WAIT_S)
+
+
 class Workers:
     """Starts workers for the flows of a file or a folder, all with the same settings."""
 
@@ -57,6 +84,7 @@ class Workers:
         self._flows = flows
         self._folder = folder
         self._started: list[WorkerProcess] = []
+        self.valve = Valve()
 
     def start(self, step: int | str = 0, commit: int = 1, **settings: Any) -> WorkerProcess:
         """A worker process that dies at this step of this commit (0: never), see `victim.py`."""
@@ -79,6 +107,7 @@ class Workers:
 
     def clean_up(self) -> None:
         """End what still runs."""
+        self.valve.open()
         for worker in self._started:
             if worker.poll() is None:
                 worker.kill()
