@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from headrace.connectors.local_kafka import LocalKafka
+from headrace.runtime.errors import HeadraceError
 
 ATTEMPTS = 4
 _CONFESSION = "these partitions are likely deleted already and hence can be skipped"
@@ -13,14 +14,14 @@ _CONFESSION = "these partitions are likely deleted already and hence can be skip
 def unless_kafka_forgets(kafka: LocalKafka, attempt: Callable[[int], None]) -> None:
     """Run what kills the broker; once more when it failed and the broker's log says that markers were forgotten.
 
-    `attempt` is given 0, 1, ... and deletes no topic, for which the broker has the same words. It commits twice a second at
-    most: the less often, the less likely the broker dies between a commit and its markers.
+    `attempt` is given 0, 1, ... and deletes no topic, for which the broker has the same words. The less often it
+    commits, the less likely the broker dies between a commit and its markers.
     """
     for number in range(ATTEMPTS):
         before = _forgotten(kafka)
         try:
             attempt(number)
-        except Exception:
+        except (AssertionError, HeadraceError):
             if _forgotten(kafka) == before:
                 raise
         else:

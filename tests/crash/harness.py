@@ -144,8 +144,11 @@ class Crash(Workers):
             for place in (TopicPartition(self.source, p) for p in range(PARTITIONS))
         }
 
-    def wait_progress(self, before: dict[TopicPartition, int], partitions: str = "any") -> None:
-        """Wait until the positions of any, or of all, partitions have moved on."""
+    def wait_progress(
+        self, before: dict[TopicPartition, int] | None = None, partitions: str = "any"
+    ) -> None:
+        """Wait until the positions of any, or of all, partitions have moved on, from where they are now or were before."""
+        before = self.committed() if before is None else before
         meets = all if partitions == "all" else any
         deadline = time.monotonic() + WAIT_S
         while time.monotonic() < deadline:

@@ -2,14 +2,13 @@
 
 import random
 import signal
-import time
 
 import pytest
 
 from headrace.connectors.local_kafka import LocalKafka
 from headrace.runtime.task.commit import Step
 from tests.crash.conftest import CrashFactory
-from tests.crash.harness import Crash
+from tests.crash.outages import live_through_two_outages
 from tests.crash.workers import ready
 from tests.forgotten_markers import unless_kafka_forgets
 
@@ -101,29 +100,8 @@ def test_a_broker_that_is_killed_and_started_again_costs_nothing(
     def attempt(_: int) -> None:
         crash = crash_of(own_kafka.brokers, commit_interval="500ms")
         try:
-            live_through_two_outages(own_kafka, crash)
+            live_through_two_outages(own_kafka, crash, per_second=1_000)
         finally:
             crash.clean_up()
 
     unless_kafka_forgets(own_kafka, attempt)
-
-
-def live_through_two_outages(kafka: LocalKafka, crash: Crash) -> None:
-    crash.feed(per_second=1_000)
-    worker = crash.start()
-    ready(worker)
-    before = crash.committed()
-    crash.wait_progress(before)
-
-    for _ in range(2):
-        time.sleep(0.3)  # the markers of the commit that was seen are on their way
-        crash.valve.shut()
-        kafka.kill()
-        time.sleep(1)  # an outage has a length, and the worker lives through it
-        kafka.restart()
-        crash.valve.open()
-        crash.wait_progress(crash.committed())
-    crash.end_feed()
-
-    crash.wait_done()
-    crash.stop(worker)

@@ -9,8 +9,9 @@ import pytest
 
 from headrace.connectors.local_kafka import LocalKafka
 from tests.crash.conftest import StatefulFactory
+from tests.crash.outages import live_through_two_outages
 from tests.crash.side_by_side import side_by_side
-from tests.crash.stateful import VICTIM, Stateful
+from tests.crash.stateful import VICTIM
 from tests.crash.stores import changelogs
 from tests.crash.workers import ready
 from tests.forgotten_markers import unless_kafka_forgets
@@ -141,29 +142,9 @@ def test_a_broker_that_is_killed_leaves_results_and_state_as_if_it_never_was(
             own_kafka.brokers, instance_id=VICTIM, idle_after="10m", commit_interval="500ms"
         )
         try:
-            live_through_two_outages(own_kafka, crash)
+            live_through_two_outages(own_kafka, crash, per_second=500)
+            crash.check_equal()
         finally:
             crash.clean_up()
 
     unless_kafka_forgets(own_kafka, attempt)
-
-
-def live_through_two_outages(kafka: LocalKafka, crash: Stateful) -> None:
-    crash.feed(per_second=500)
-    worker = crash.start()
-    ready(worker)
-    crash.wait_progress(partitions="all")
-
-    for _ in range(2):
-        time.sleep(0.3)  # the markers of the commit that was seen are on their way
-        crash.valve.shut()
-        kafka.kill()
-        time.sleep(1)  # an outage has a length, and the worker lives through it
-        kafka.restart()
-        crash.valve.open()
-        crash.wait_progress(partitions="all")
-    crash.end_feed()
-
-    crash.wait_done()
-    crash.stop(worker)
-    crash.check_equal()
